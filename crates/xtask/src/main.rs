@@ -1,2 +1,35 @@
-//! x
-fn main() {}
+//! The project's commands. What CI runs is what a contributor runs: `cargo xtask ci`.
+
+mod ci;
+mod dependencies;
+mod ignored;
+mod step;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The project's commands")]
+enum Task {
+    /// Run unit, integration and doc tests and the examples; installs the system tools they need
+    Test,
+    /// Check format, clippy, docs, ignored tests, cargo-deny and dependency promises, then run `test`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Task::parse() {
+        Task::Test => step::run_all(&[test::STEPS]),
+        Task::Ci => step::run_all(&[ci::STEPS, test::STEPS]),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}

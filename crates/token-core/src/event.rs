@@ -1,0 +1,148 @@
+//! What happens to a grant, for programs ([`Events`]) and for logs.
+//!
+//! Every event is also a `tracing` event of the target `token_core`, with the grant's key as the field `grant`:
+//!
+//! | event | level | message |
+//! |---|---|---|
+//! | [`Refreshed`](Event::Refreshed) | INFO | `access token refreshed` |
+//! | [`Adopted`](Event::Adopted) | DEBUG | `newer tokens taken over from the store` |
+//! | [`RefreshFailed`](Event::RefreshFailed) | WARN | `refresh failed` |
+//! | [`NeedsLogin`](Event::NeedsLogin) | ERROR | `login needed` |
+//! | [`Changed`](Event::Changed) | INFO | `tokens changed by hand` |
+//! | [`SeedTaken`](Event::SeedTaken) | INFO | `seed taken over` |
+//! | [`CommitDelayed`](Event::CommitDelayed) | ERROR | `store failed to take new tokens, serving from memory` |
+//! | [`TakenOver`](Event::TakenOver) | WARN | `refresh of a process that is gone taken over` |
+//! | [`RecordRepaired`](Event::RecordRepaired) | ERROR | `store fell back or lost the record, repaired` |
+//! | [`AnswerDropped`](Event::AnswerDropped) | WARN | `late answer dropped` |
+//!
+//! `NeedsLogin` is reported once per login epoch, however many requests fail.
+
+use tokio::sync::broadcast;
+
+use crate::error::Error;
+use crate::version::Version;
+
+/// How many events wait for a slow reader before the oldest is dropped.
+const BUFFERED: usize = 64;
+
+/// Something that happened to a grant. Holds no secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// This process refreshed the access token, and the store has it.
+    Refreshed {
+        /// The new version.
+        version: Version,
+    },
+    /// Another process, or another manager of this one, refreshed or changed the tokens.
+    Adopted {
+        /// The new version.
+        version: Version,
+    },
+    /// A refresh failed. While the current token is good, nobody else hears of it.
+    RefreshFailed {
+        /// What its waiters got.
+        error: Error,
+        /// The number of failures in a row.
+        failures: u32,
+    },
+    /// Nothing goes on without a login.
+    NeedsLogin {
+        /// Why.
+        error: Error,
+    },
+    /// Somebody logged in, updated the tokens or logged out through this manager.
+    Changed {
+        /// The new version.
+        version: Version,
+    },
+    /// The store had no record of the grant, or one from other seeds, and the configured seed was taken over.
+    SeedTaken {
+        /// The new version.
+        version: Version,
+    },
+    /// The store failed to take an answer. It is served from memory and stored as soon as that works.
+    CommitDelayed,
+    /// An intent of a process that went away was taken over.
+    TakenOver,
+    /// The store showed less than this process had seen, and was repaired.
+    RecordRepaired,
+    /// An answer came too late: somebody logged in meanwhile, or another process was answered for the same token.
+    AnswerDropped,
+    /// The reader was too slow, and this many events before this one were dropped.
+    Lagged {
+        /// The number of events.
+        missed: u64,
+    },
+}
+
+impl Event {
+    pub(crate) fn log(&self, grant: &str) {
+        match self {
+            Self::Refreshed { version } => tracing::info!(grant, %version, "access token refreshed"),
+            Self::Adopted { version } => {
+                tracing::debug!(grant, %version, "newer tokens taken over from the store");
+            }
+            Self::RefreshFailed { error, failures } => {
+                let cause = error.refresh_error().map(tracing::field::display);
+                tracing::warn!(grant, failures, %error, cause, "refresh failed");
+            }
+            Self::NeedsLogin { error } => tracing::error!(grant, %error, "login needed"),
+            Self::Changed { version } => tracing::info!(grant, %version, "tokens changed by hand"),
+            Self::SeedTaken { version } => tracing::info!(grant, %version, "seed taken over"),
+            Self::CommitDelayed => {
+                tracing::error!(grant, "store failed to take new tokens, serving from memory");
+            }
+            Self::TakenOver => tracing::warn!(grant, "refresh of a process that is gone taken over"),
+            Self::RecordRepaired => tracing::error!(grant, "store fell back or lost the record, repaired"),
+            Self::AnswerDropped => tracing::warn!(grant, "late answer dropped"),
+            Self::Lagged { .. } => {}
+        }
+    }
+}
+
+/// The events of one manager from the moment of [`TokenManager::events`](crate::TokenManager::events) on.
+///
+/// At most 64 wait for a slow reader; then the oldest is dropped and [`Event::Lagged`] says so.
+#[derive(Debug)]
+pub struct Events {
+    receiver: broadcast::Receiver<Event>,
+}
+
+impl Events {
+    /// The next event; `None` when the manager is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// No event is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Event::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+/// The sending side.
+#[derive(Debug)]
+pub(crate) struct EventSender {
+    grant: String,
+    sender: broadcast::Sender<Event>,
+}
+
+impl EventSender {
+    pub(crate) fn new(grant: String) -> Self {
+        Self { grant, sender: broadcast::Sender::new(BUFFERED) }
+    }
+
+    pub(crate) fn send(&self, event: Event) {
+        event.log(&self.grant);
+        // Nobody has to listen.
+        let _ = self.sender.send(event);
+    }
+
+    pub(crate) fn subscribe(&self) -> Events {
+        Events { receiver: self.sender.subscribe() }
+    }
+}

@@ -1,0 +1,70 @@
+//! Login, update and logout: changes by hand, which win over whatever is under way.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::protocol::{Change, Swapped};
+use crate::store::{Expect, Stamp, StoreError, StoreErrorKind};
+
+use super::Inner;
+
+/// How often a change tries again when others write at the same time.
+const TRIES: usize = 32;
+
+impl Inner {
+    /// Makes a change in a task of its own, so that a caller who goes away does not stop it half way.
+    pub(super) async fn change(self: Arc<Self>, change: Change) -> Result<(), Error> {
+        let Ok(runtime) = Handle::try_current() else { return Err(self.no_runtime()) };
+        let inner = Arc::clone(&self);
+        match runtime.spawn(async move { inner.make(&change).await }).await {
+            Ok(result) => result,
+            Err(_) => Err(self.interrupted()),
+        }
+    }
+
+    async fn make(&self, change: &Change) -> Result<(), Error> {
+        let failed = |error| {
+            Error::store(&self.key, "the store failed to take the change; see that it works and try again", error)
+        };
+        for _ in 0..TRIES {
+            let current = self.load().await.map_err(failed)?;
+            let expect = current.as_ref().map_or(Expect::Absent, |(stamp, _)| Expect::Is(*stamp));
+            let record = {
+                let state = self.state();
+                // The store may have fallen back: a change follows the newest version that this process has seen.
+                let known = state.replica.known().map(|known| &known.record);
+                let stored = current.as_ref().map(|(_, record)| record);
+                let newest = if stored.map(|r| r.version) >= known.map(|r| r.version) { stored } else { known };
+                change.apply(newest, state.replica.seed(), self.clock.now())
+            };
+            let stamp = Stamp::random();
+            let won = match self.swap(expect, stamp, &record).await {
+                Ok(Swapped::Won) => true,
+                Ok(Swapped::Lost(_)) => false,
+                Err(error) if error.kind() == StoreErrorKind::Indeterminate => {
+                    let current = self.load().await.map_err(failed)?;
+                    current.is_some_and(|(current, _)| current == stamp)
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            if !won {
+                continue;
+            }
+            let version = record.version;
+            {
+                let mut state = self.state();
+                state.replica.observe(Some((stamp, record)), self.clock.now());
+                state.backoff.clear();
+                state.last_error = None;
+                self.publish(&mut state);
+            }
+            self.events.send(Event::Changed { version });
+            self.wake.notify_one();
+            return Ok(());
+        }
+        Err(failed(StoreError::new(StoreErrorKind::Refused, format!("{TRIES} tries met another write each"))))
+    }
+}

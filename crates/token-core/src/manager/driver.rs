@@ -1,0 +1,135 @@
+//! Refreshes ahead of time, with or without traffic, and follows what others write to the store.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::event::Event;
+use crate::protocol::Demand;
+use crate::record::State as RecordState;
+use crate::store::Stamp;
+
+use super::{Boarding, Cause, Inner, first};
+
+/// How long to leave the store alone where it cannot say when something changed.
+pub(super) const POLL: Duration = Duration::from_secs(1);
+
+/// The longest sleep. Timers stand still in suspend and know nothing of a wall clock that was set, so the clocks are
+/// looked at this often at least.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// What the driver does next.
+enum Plan {
+    Refresh(Demand),
+    Wait { at_most: Duration, since: Option<Stamp> },
+    Stop,
+}
+
+impl Inner {
+    /// Starts the driver if there is none and this is a place where one can live.
+    pub(super) fn start_driver(self: &Arc<Self>) {
+        if self.settings.one_shot || self.driving.load(std::sync::atomic::Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.driving.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            return;
+        }
+        let driver = Driver { inner: Arc::downgrade(self) };
+        let wake = Arc::clone(&self.wake);
+        runtime.spawn(async move { driver.drive(&wake).await });
+    }
+
+    fn plan(&self) -> Plan {
+        let now = self.clock.now();
+        let state = self.state();
+        if state.shut_down {
+            return Plan::Stop;
+        }
+        let since = state.replica.stamp();
+        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(LONGEST_SLEEP), since };
+        if state.flight.is_some() {
+            return wait(LONGEST_SLEEP);
+        }
+        let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
+        let dead = matches!(known.record.state, RecordState::Dead { .. });
+        let Some(stale) = known.deadlines.stale.filter(|_| !dead) else { return wait(LONGEST_SLEEP) };
+        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic()) {
+            return wait(blocked.unwrap_or(LONGEST_SLEEP));
+        }
+        if stale.passed(now) {
+            return Plan::Refresh(Demand { newer_than: Some(known.record.version), ..Demand::default() });
+        }
+        wait(stale.remaining(now))
+    }
+
+    /// Takes in what the store holds now. Returns whether that was news.
+    async fn look(&self) -> bool {
+        let Ok(current) = self.load().await else { return false };
+        let before = self.published.version();
+        let news = {
+            let mut state = self.state();
+            let news = state.replica.observe(current, self.clock.now());
+            if news && state.flight.is_none() {
+                // What failed for the record before may work for this one.
+                state.backoff.clear();
+            }
+            self.publish(&mut state);
+            news
+        };
+        let after = self.published.version();
+        if let Some(version) = after.filter(|_| after != before) {
+            self.events.send(Event::Adopted { version });
+        }
+        news
+    }
+}
+
+struct Driver {
+    inner: Weak<Inner>,
+}
+
+impl Driver {
+    async fn drive(self, wake: &tokio::sync::Notify) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.look().await;
+        }
+        loop {
+            let Some(inner) = self.inner.upgrade() else { return };
+            let (at_most, since) = match inner.plan() {
+                Plan::Stop => return,
+                Plan::Refresh(demand) => {
+                    let boarded = inner.board(demand, Cause::Need);
+                    drop(inner);
+                    if let Ok(Boarding::Flight(flight)) = boarded {
+                        // Failure and success are reported by the flight; the next plan takes both into account.
+                        flight.ended().await;
+                    }
+                    continue;
+                }
+                Plan::Wait { at_most, since } => (at_most, since),
+            };
+            let (store, clock, key) = (inner.store.clone(), inner.clock.clone(), inner.store_key.clone());
+            // Only the handles keep a manager alive.
+            drop(inner);
+            let changed = store.changed(&key, since, at_most);
+            let pause = first(clock.sleep(at_most), wake.notified());
+            let Ok(changed) = first(changed, pause).await else { continue };
+            let Some(inner) = self.inner.upgrade() else { return };
+            if changed.is_err() || !inner.look().await {
+                drop(inner);
+                let _ = first(clock.sleep(POLL), wake.notified()).await;
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// Also when its runtime goes away: the next call on another one starts a new driver.
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.driving.store(false, std::sync::atomic::Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The one async shell of the protocol: performs its actions, one at a time, in a task of its own.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tracing::Instrument;
+
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::event::Event as Report;
+use crate::flight::Flight;
+use crate::protocol::{Action, Demand, Event, Failure, Swapped};
+use crate::record::Record;
+use crate::refresher::RefreshError;
+use crate::store::{Durability, Expect, Stamp, StoreError, StoreErrorKind, Swap, Versioned};
+use crate::token::TokenSet;
+
+use super::{Inner, first};
+
+impl Inner {
+    /// Flies one flight to its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped together with its runtime, it lands with an error and leaves the attempt as unknown.
+    pub(super) fn fly(self: Arc<Self>, flight: Arc<Flight>, demand: Demand) -> impl Future<Output = ()> + Send {
+        let span = tracing::info_span!(target: "token_core", parent: None, "token_refresh", grant = %self.key);
+        span.follows_from(tracing::Span::current());
+        async move {
+            let mut watch = Wreck { inner: self, flight, armed: true };
+            let result = watch.inner.perform(&watch.flight, demand).await;
+            watch.armed = false;
+            watch.inner.settle(&watch.flight, result);
+        }
+        .instrument(span)
+    }
+
+    async fn perform(&self, flight: &Flight, demand: Demand) -> Result<(), Failure> {
+        let mut action = self.with_replica(|replica, ctx| replica.begin(demand, ctx));
+        loop {
+            self.report_notes();
+            let event = match action {
+                Action::Load => Event::Loaded(self.load().await),
+                Action::Swap { expect, stamp, record } => Event::Swapped(self.swap(expect, stamp, &record).await),
+                Action::Exchange { tokens } => self.exchange(tokens.as_ref()).await,
+                Action::Watch { since, at_most } => {
+                    let changed = self.store.changed(&self.store_key, since, at_most);
+                    let timeout = self.clock.sleep(at_most);
+                    if let Ok(Err(_)) = first(changed, timeout).await {
+                        // The store cannot watch: look again a little later.
+                        self.clock.sleep(at_most.min(super::driver::POLL)).await;
+                    }
+                    Event::Woken
+                }
+                Action::Pause(pause) => {
+                    // The answer is in memory, and that is all that its waiters need.
+                    if let Some(token) = self.published.token() {
+                        flight.land(Ok(token));
+                    }
+                    self.clock.sleep(pause).await;
+                    Event::Woken
+                }
+                Action::Finish(result) => return result,
+            };
+            action = self.with_replica(|replica, ctx| replica.step(event, ctx));
+        }
+    }
+
+    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners.
+    fn settle(&self, flight: &Flight, result: Result<(), Failure>) {
+        let now = self.clock.now();
+        let (landing, reports) = {
+            let mut state = self.state();
+            let state = &mut *state;
+            state.flight = None;
+            match result {
+                Ok(()) => {
+                    state.backoff.clear();
+                    state.last_error = state.unusable.clone();
+                    let landing = match (self.published.token(), &state.unusable) {
+                        (Some(token), _) => Ok(token),
+                        (None, Some(error)) => Err(error.clone()),
+                        (None, None) => Err(self.interrupted()),
+                    };
+                    let refreshed = std::mem::take(&mut state.refreshed);
+                    let reports = match &landing {
+                        Ok(token) if refreshed => vec![Report::Refreshed { version: token.version() }],
+                        _ => Vec::new(),
+                    };
+                    (landing, reports)
+                }
+                Err(failure) => {
+                    let error = self.error(&failure);
+                    state.backoff.failed(failure, now.monotonic(), &self.settings.backoff, self.dice());
+                    let wait = state.backoff.blocked(now.monotonic()).and_then(|(_, wait)| wait);
+                    let error = error.with_retry_after(wait);
+                    state.last_error = Some(error.clone());
+                    let reports = self.failure_reports(state, &error);
+                    (Err(error), reports)
+                }
+            }
+        };
+        for report in reports {
+            self.events.send(report);
+        }
+        flight.land(landing);
+        flight.end();
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn load(&self) -> Result<Option<(Stamp, Record)>, StoreError> {
+        let loaded = self.in_time(self.store.load(&self.store_key)).await?;
+        loaded.map(|(versioned, _)| self.decode(&versioned)).transpose()
+    }
+
+    pub(super) async fn swap(&self, expect: Expect, stamp: Stamp, record: &Record) -> Result<Swapped, StoreError> {
+        let new = Versioned::new(stamp, record.encode(&self.store_key));
+        let swap = self.store.compare_and_swap(&self.store_key, expect, &new, Durability::Durable);
+        match self.in_time(swap).await? {
+            Swap::Won { .. } => Ok(Swapped::Won),
+            Swap::Lost(current) => {
+                current.map(|current| self.decode(&current)).transpose().map(Swapped::Lost)
+            }
+        }
+    }
+
+    fn decode(&self, versioned: &Versioned) -> Result<(Stamp, Record), StoreError> {
+        let record = Record::decode(versioned.bytes(), &self.store_key)
+            .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error.to_string()))?;
+        Ok((versioned.stamp(), record))
+    }
+
+    async fn in_time<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        match first(operation, self.clock.sleep(self.settings.store_deadline)).await {
+            Ok(result) => result,
+            Err(()) => Err(StoreError::new(
+                StoreErrorKind::Indeterminate,
+                format!("the store did not answer within {:?}", self.settings.store_deadline),
+            )),
+        }
+    }
+
+    async fn exchange(&self, tokens: Option<&TokenSet>) -> Event {
+        let sent = self.clock.now();
+        let exchange = caught(self.refresher.refresh(tokens));
+        let result = match first(exchange, self.clock.sleep(self.settings.exchange_deadline)).await {
+            Ok(Some(result)) => result,
+            Ok(None) => Err(RefreshError::ambiguous("the refresher panicked")),
+            Err(()) => Err(RefreshError::ambiguous(format!(
+                "the token endpoint did not answer within {:?}",
+                self.settings.exchange_deadline
+            ))),
+        };
+        self.state().refreshed = result.is_ok();
+        Event::Exchanged { sent, result }
+    }
+}
+
+/// Lands a flight whose task was dropped: the waiters must not wait for a runtime that is gone.
+struct Wreck {
+    inner: Arc<Inner>,
+    flight: Arc<Flight>,
+    armed: bool,
+}
+
+impl Drop for Wreck {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let now: Moment = self.inner.clock.now();
+        {
+            let mut state = self.inner.state();
+            state.replica.abandon(now);
+            state.flight = None;
+        }
+        let error: Error = self.inner.interrupted();
+        self.inner.events.send(Report::RefreshFailed { error: error.clone(), failures: 1 });
+        self.flight.land(Err(error));
+        self.flight.end();
+    }
+}
+
+/// The output of a future, or `None` if it panicked. What it left behind is dropped with it.
+async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}

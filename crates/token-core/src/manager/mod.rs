@@ -1,0 +1,519 @@
+//! The handle that users hold: one grant's life.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::event::{EventSender, Events};
+use crate::flight::Flight;
+use crate::guard::Guard;
+use crate::key::{StoreKey, TokenKey};
+use crate::protocol::{Backoff, BackoffPolicy, Change, Context, Demand, Replica, TokenBucket};
+use crate::record::State as RecordState;
+use crate::refresher::{ErasedRefresher, Refresher};
+use crate::source::TokenSource;
+use crate::store::{SharedStore, Stamp};
+use crate::token::{Token, TokenSet};
+
+mod builder;
+mod change;
+mod driver;
+mod flight;
+mod published;
+mod report;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use self::builder::TokenManagerBuilder;
+use self::published::Published;
+pub use self::status::{Health, Shutdown, Status};
+
+/// One grant's tokens: attached, refreshed before they end, renewed when they are refused, kept in a store.
+///
+/// Clones share everything; a clone for each request is the ordinary use. Dropping the last one ends the refreshing
+/// ahead of time, not a refresh that is under way.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use token_core::{RefreshError, Refresher, Spends, TokenManager, TokenSet};
+///
+/// struct Login;
+///
+/// impl Refresher for Login {
+///     async fn refresh(&self, _current: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
+///         Ok(TokenSet::new("fresh").with_expires_in(Duration::from_secs(600)))
+///     }
+///
+///     fn spends(&self, _current: Option<&TokenSet>) -> Spends {
+///         Spends::Nothing
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tokens = TokenManager::builder(Login).build()?;
+/// assert_eq!(tokens.token().await?.bearer(), "Bearer fresh");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct TokenManager {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    key: TokenKey,
+    store_key: StoreKey,
+    store: SharedStore,
+    refresher: Box<dyn ErasedRefresher>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    published: Published,
+    events: EventSender,
+    state: Mutex<State>,
+    driving: AtomicBool,
+    /// Wakes the driver: something changed that its plan depends on, or the last handle is gone.
+    wake: Arc<Notify>,
+}
+
+/// What the builder fixed for the life of the manager.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    exchange_deadline: Duration,
+    store_deadline: Duration,
+    backoff: BackoffPolicy,
+    one_shot: bool,
+}
+
+/// What changes. The lock is never held over an await.
+struct State {
+    replica: Replica,
+    backoff: Backoff,
+    refusals: TokenBucket,
+    flight: Option<Arc<Flight>>,
+    last_error: Option<Error>,
+    /// The last access token cannot be put in a header; why.
+    unusable: Option<Error>,
+    /// An exchange of the flight under way succeeded.
+    refreshed: bool,
+    shut_down: bool,
+    /// The login epoch for which `NeedsLogin` was reported; 0 stands for "no record".
+    alarmed: Option<u64>,
+}
+
+/// Why a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// A request needs one, or the driver wants the next.
+    Need,
+    /// The protected resource refused the current one.
+    Refusal,
+    /// Somebody asked for a refresh.
+    Hand,
+}
+
+/// What a caller gets who asks for a token.
+enum Boarding {
+    Ready(Token),
+    Flight(Arc<Flight>),
+}
+
+impl TokenManager {
+    /// Starts to build a manager whose tokens come from this refresher.
+    pub fn builder(refresher: impl Refresher) -> TokenManagerBuilder {
+        TokenManagerBuilder::new(Box::new(refresher))
+    }
+
+    /// The grant's key.
+    pub fn key(&self) -> &TokenKey {
+        &self.inner.key
+    }
+
+    /// A token that is good to send now, if one is at hand. Takes no lock and allocates nothing, but for the first call of
+    /// each thread after a refresh, which copies the token.
+    pub fn cached(&self) -> Option<Token> {
+        self.inner.published.cached(|| self.inner.clock.coarse())
+    }
+
+    /// A token that is good to send now, obtained if need be.
+    ///
+    /// A stale token is answered at once; the next one is obtained behind it.
+    ///
+    /// # Concurrent calls
+    ///
+    /// However many callers ask, one refresh is made; all get its result, success or failure. After a failure nothing is
+    /// tried before the backoff is over, and callers get that failure at once.
+    ///
+    /// # Errors
+    ///
+    /// None could be had. See [`Error`] for what to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// The refresh runs in a task of its own: dropping one caller, or all, loses no answer.
+    pub async fn token(&self) -> Result<Token, Error> {
+        if let Some(token) = self.cached() {
+            self.inner.start_driver();
+            // Without a driver nobody obtains the next one behind this one.
+            if !self.inner.settings.one_shot || !self.inner.is_stale() {
+                return Ok(token);
+            }
+            let newer = Demand { newer_than: Some(token.version()), ..Demand::default() };
+            return self.inner.obtain(newer, Cause::Need).await.or(Ok(token));
+        }
+        self.inner.obtain(Demand::default(), Cause::Need).await
+    }
+
+    /// A token newer than one that the protected resource refused. Answered at once where there already is one.
+    ///
+    /// # Concurrent calls
+    ///
+    /// As for [`token`](Self::token): any number of requests refused with one token cause one refresh.
+    ///
+    /// # Errors
+    ///
+    /// None could be had, or the server refuses token after token: then the kind is
+    /// [`Throttled`](ErrorKind::Throttled).
+    ///
+    /// # Cancel safety
+    ///
+    /// Polled once, it goes on when it is dropped, as for [`token`](Self::token).
+    pub async fn renew(&self, rejected: &Token) -> Result<Token, Error> {
+        let demand = Demand { newer_than: Some(rejected.version()), refused: true, lasting: None };
+        self.inner.obtain(demand, Cause::Refusal).await
+    }
+
+    /// A token that is sure to last for `min_life`, for an upload that takes long. Where the server issues none that
+    /// lasts so long, one that is not stale.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`token`](Self::token).
+    pub async fn token_for(&self, min_life: Duration) -> Result<Token, Error> {
+        self.inner.obtain(Demand { lasting: Some(min_life), ..Demand::default() }, Cause::Need).await
+    }
+
+    /// Refreshes now, fresh token or not, also during a backoff that this side chose; joins a refresh under way.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`token`](Self::token).
+    pub async fn refresh_now(&self) -> Result<Token, Error> {
+        let newer_than = self.inner.published.version();
+        self.inner.obtain(Demand { newer_than, ..Demand::default() }, Cause::Hand).await
+    }
+
+    /// Waits until there is a token: at the start of a service, before it says that it is ready. Also starts the
+    /// refreshing ahead of time where the manager was built outside a runtime.
+    ///
+    /// # Errors
+    ///
+    /// As for [`token`](Self::token).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`token`](Self::token).
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.token().await.map(drop)
+    }
+
+    /// Takes the tokens of a login: a new epoch, whatever was under way. Also revives a grant that was dead.
+    ///
+    /// # Errors
+    ///
+    /// The store did not take them; nothing was changed, or, where it did not answer, perhaps it was.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it goes on when the future is dropped.
+    pub async fn login(&self, tokens: TokenSet) -> Result<(), Error> {
+        self.inner.clone().change(Change::Login(tokens)).await
+    }
+
+    /// Takes tokens that were brought by hand; a refresh token that they leave out is kept. Otherwise as
+    /// [`login`](Self::login).
+    ///
+    /// # Errors
+    ///
+    /// As for [`login`](Self::login).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`login`](Self::login).
+    pub async fn update(&self, tokens: TokenSet) -> Result<(), Error> {
+        self.inner.clone().change(Change::Update(tokens)).await
+    }
+
+    /// Forgets the tokens, here and in the store, until the next login. Does not tell the authorization server.
+    ///
+    /// # Errors
+    ///
+    /// As for [`login`](Self::login).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`login`](Self::login).
+    pub async fn logout(&self) -> Result<(), Error> {
+        self.inner.clone().change(Change::Logout).await
+    }
+
+    /// Treats the current access token as expired in this process: the next request obtains another.
+    pub fn expire_locally(&self) {
+        let now = self.inner.clock.now();
+        let mut state = self.inner.state();
+        state.replica.expire(now);
+        self.inner.publish(&mut state);
+    }
+
+    /// How the grant stands.
+    pub fn status(&self) -> Status {
+        self.inner.status()
+    }
+
+    /// What happens to the grant from now on.
+    pub fn events(&self) -> Events {
+        self.inner.events.subscribe()
+    }
+
+    /// Starts no further refresh, waits until the one under way is stored, at most for `deadline`, and says what was
+    /// left. Tokens at hand are served on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it stops the waiting only.
+    pub async fn shutdown(&self, deadline: Duration) -> Shutdown {
+        let flight = {
+            let mut state = self.inner.state();
+            state.shut_down = true;
+            state.flight.clone()
+        };
+        self.inner.wake.notify_one();
+        if let Some(flight) = flight {
+            let timeout = self.inner.clock.sleep(deadline);
+            let _ = first(flight.ended(), timeout).await;
+        }
+        let state = self.inner.state();
+        if state.replica.has_unsaved_answer() {
+            Shutdown::UnsavedTokens
+        } else if state.flight.is_some() {
+            Shutdown::RefreshLeft
+        } else {
+            Shutdown::Clean
+        }
+    }
+}
+
+impl TokenSource for TokenManager {
+    fn cached(&self) -> Option<Token> {
+        self.cached()
+    }
+
+    async fn token(&self) -> Result<Token, Error> {
+        self.token().await
+    }
+
+    async fn renew(&self, rejected: &Token) -> Result<Token, Error> {
+        self.renew(rejected).await
+    }
+}
+
+impl std::fmt::Debug for TokenManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenManager").field("key", &self.inner.key).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic below the lock would be a bug of this crate; the state is then no worse than after a crash, which the
+        // protocol survives.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn obtain(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Token, Error> {
+        self.start_driver();
+        // Twice: the flight under way may have begun for less than what is asked for here.
+        for _ in 0..2 {
+            let token = match self.board(demand, cause)? {
+                Boarding::Ready(token) => return Ok(token),
+                Boarding::Flight(flight) => flight.landed().await?,
+            };
+            if demand.newer_than.is_none_or(|version| token.version() > version) {
+                return Ok(token);
+            }
+        }
+        Err(Error::new(
+            &self.key,
+            ErrorKind::Store,
+            "the newest token was refused, and the store has not taken it yet, so the next cannot be asked for; \
+             see that the store works",
+        ))
+    }
+
+    /// The token, if it is there; else the flight to wait for, begun if need be.
+    fn board(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Boarding, Error> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let state = &mut *state;
+        if state.replica.satisfies(&demand, now) && (cause != Cause::Refusal || Guard::RejectedVersion.on()) {
+            return match (self.published.token(), &state.unusable) {
+                (Some(token), _) => Ok(Boarding::Ready(token)),
+                (None, Some(error)) => Err(error.clone()),
+                (None, None) => Err(self.interrupted()),
+            };
+        }
+        if let Some(flight) = &state.flight
+            && Guard::SingleFlight.on()
+        {
+            return Ok(Boarding::Flight(Arc::clone(flight)));
+        }
+        if state.shut_down {
+            return Err(Error::new(&self.key, ErrorKind::ShutDown, "the token manager was shut down"));
+        }
+        if let Some((failure, wait)) = state.backoff.blocked(now.monotonic())
+            && !(cause == Cause::Hand && failure.yields_to_hand())
+        {
+            return Err(self.error(failure).with_retry_after(wait));
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return Err(self.no_runtime());
+        };
+        if cause == Cause::Refusal
+            && let Err(wait) = state.refusals.take(now.monotonic())
+        {
+            let error = Error::new(
+                &self.key,
+                ErrorKind::Throttled,
+                "the protected resource refuses even new tokens; check the token's audience and scope",
+            );
+            return Err(error.with_retry_after(Some(wait)));
+        }
+        let flight = Arc::new(Flight::default());
+        state.flight = Some(Arc::clone(&flight));
+        runtime.spawn(self.clone().fly(Arc::clone(&flight), demand));
+        Ok(Boarding::Flight(flight))
+    }
+
+    /// Runs a step of the protocol under the lock, and makes public what it learned.
+    fn with_replica<T>(&self, step: impl FnOnce(&mut Replica, &Context<'_>) -> T) -> T {
+        let spends = |tokens: Option<&TokenSet>| self.refresher.spends(tokens);
+        let ctx = Context { now: self.clock.now(), fresh: Stamp::random(), spends: &spends };
+        let mut state = self.state();
+        let result = step(&mut state.replica, &ctx);
+        self.publish(&mut state);
+        result
+    }
+
+    /// Makes the newest tokens known the ones that requests use, if they are news.
+    fn publish(&self, state: &mut State) {
+        let Some(known) = state.replica.known() else { return };
+        let version = known.record.version;
+        let expired = known.deadlines.expired;
+        let Some(access) = known.record.tokens.access_token() else {
+            if self.published.version().is_some() {
+                self.published.set(None);
+            }
+            return;
+        };
+        if self.published.is(version, expired) {
+            return;
+        }
+        match self.usable(access, &known.record.tokens, version) {
+            Ok(token) => {
+                state.unusable = None;
+                self.published.set(Some(published::Current { token, expired }));
+            }
+            Err(error) => {
+                state.unusable = Some(error);
+                self.published.set(None);
+            }
+        }
+    }
+
+    fn interrupted(&self) -> Error {
+        Error::new(&self.key, ErrorKind::Interrupted, "the refresh was cut short: its runtime went away; ask again")
+    }
+
+    fn no_runtime(&self) -> Error {
+        Error::new(
+            &self.key,
+            ErrorKind::Interrupted,
+            "a refresh needs a tokio runtime, and there is none here; call from within one",
+        )
+    }
+
+    /// This moment's place within a jitter, from 0 to 1.
+    fn dice(&self) -> f64 {
+        fastrand::f64()
+    }
+
+    fn is_stale(&self) -> bool {
+        let now = self.clock.now();
+        self.state().replica.known().is_some_and(|known| known.deadlines.is_stale(now))
+    }
+
+    fn status(&self) -> Status {
+        let now = self.clock.now();
+        let state = self.state();
+        let known = state.replica.known();
+        let has_token = known.is_some_and(|known| known.record.tokens.access_token().is_some());
+        let dead = known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
+        let health = match known {
+            _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => Health::NeedsLogin,
+            None => Health::Unknown,
+            Some(known) if !has_token || known.deadlines.is_expired(now) => Health::Expired,
+            Some(known) if known.deadlines.is_stale(now) => Health::Stale,
+            Some(_) => Health::Valid,
+        };
+        Status {
+            key: self.key.clone(),
+            version: known.map(|known| known.record.version),
+            health,
+            expires_at: known.and_then(|known| known.record.tokens.expires_at()),
+            expires_in: known.and_then(|known| known.deadlines.ended).map(|ended| ended.remaining(now)),
+            refresh_expires_at: known.and_then(|known| known.record.tokens.refresh_expires_at()),
+            last_refreshed_at: known
+                .and_then(|known| known.record.refreshed_at)
+                .and_then(|at| UNIX_EPOCH.checked_add(at)),
+            refreshing: state.flight.is_some(),
+            unsaved: state.replica.has_unsaved_answer(),
+            last_error: state.last_error.clone(),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.wake.notify_one();
+    }
+}
+
+/// Waits for the first of two futures; the other is dropped.
+async fn first<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> Result<A, B> {
+    let mut a = std::pin::pin!(a);
+    let mut b = std::pin::pin!(b);
+    std::future::poll_fn(|cx| {
+        if let std::task::Poll::Ready(output) = a.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Ok(output));
+        }
+        b.as_mut().poll(cx).map(Err)
+    })
+    .await
+}
+

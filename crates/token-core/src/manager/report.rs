@@ -1,0 +1,138 @@
+//! What the protocol found, in words: errors for callers, events for listeners.
+
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::protocol::{Failure, LoginReason, Note};
+use crate::record::DeadReason;
+use crate::refresher::Outcome;
+use crate::secret::AccessToken;
+use crate::token::{Token, TokenSet};
+use crate::version::Version;
+
+use super::{Inner, State};
+
+impl Inner {
+    pub(super) fn error(&self, failure: &Failure) -> Error {
+        let key = &self.key;
+        match failure {
+            Failure::NeedsLogin(reason) => Error::new(key, ErrorKind::NeedsLogin, login_message(*reason)),
+            Failure::Refresh(error) => {
+                let (kind, message) = match error.outcome() {
+                    Outcome::Configuration => (
+                        ErrorKind::Configuration,
+                        "the authorization server refuses this client; correct its id, secret, password or scope, \
+                         then call `refresh_now`",
+                    ),
+                    Outcome::InvalidGrant => (
+                        ErrorKind::NeedsLogin,
+                        "the authorization server refused the grant, and the store could not say whether it was the \
+                         newest; see that the store works, or log in again",
+                    ),
+                    Outcome::NotSent => (
+                        ErrorKind::Unavailable,
+                        "the token endpoint could not be reached; it is tried again by itself",
+                    ),
+                    Outcome::Rejected => (
+                        ErrorKind::Unavailable,
+                        "the token endpoint refused for now; it is tried again by itself",
+                    ),
+                    Outcome::Ambiguous => (
+                        ErrorKind::OutcomeUnknown,
+                        "the token endpoint did not give an answer that can be used; it is tried again by itself",
+                    ),
+                };
+                Error::refresh(key, kind, message, error.clone())
+            }
+            Failure::OutcomeUnknown { cause, .. } => {
+                let message = "a refresh token was sent and what came of it is not known; it is sent again once \
+                               nothing can be lost by that, and a login ends the wait";
+                match cause {
+                    Some(cause) => Error::refresh(key, ErrorKind::OutcomeUnknown, message, cause.clone()),
+                    None => Error::new(key, ErrorKind::OutcomeUnknown, message),
+                }
+            }
+            Failure::Store(error) => Error::store(
+                key,
+                "the store failed, and without it a one-time refresh token is not sent; see that the store works",
+                error.clone(),
+            ),
+            Failure::Late => Error::new(
+                key,
+                ErrorKind::Store,
+                "the store took too long to note the intent, so nothing was sent; it is tried again by itself",
+            ),
+            Failure::Interrupted => self.interrupted(),
+        }
+    }
+
+    /// What listeners hear of a failure.
+    pub(super) fn failure_reports(&self, state: &mut State, error: &Error) -> Vec<Event> {
+        let mut reports = vec![Event::RefreshFailed { error: error.clone(), failures: state.backoff.failures() }];
+        let epoch = state.replica.known().map_or(0, |known| known.record.version.epoch());
+        if error.needs_login() && state.alarmed != Some(epoch) {
+            state.alarmed = Some(epoch);
+            reports.push(Event::NeedsLogin { error: error.clone() });
+        }
+        reports
+    }
+
+    /// Reports what the protocol noted on its way.
+    pub(super) fn report_notes(&self) {
+        let (notes, version) = {
+            let mut state = self.state();
+            (state.replica.take_notes(), state.replica.known().map(|known| known.record.version))
+        };
+        for note in notes {
+            self.events.send(match (note, version) {
+                (Note::SeedTaken, version) => Event::SeedTaken { version: version.unwrap_or(Version::FIRST) },
+                (Note::TakenOver, _) => Event::TakenOver,
+                (Note::RecordRepaired, _) => Event::RecordRepaired,
+                (Note::CommitDelayed, _) => Event::CommitDelayed,
+                (Note::Sibling | Note::Superseded, _) => Event::AnswerDropped,
+            });
+        }
+    }
+
+    /// The token as requests carry it, if they can.
+    pub(super) fn usable(
+        &self,
+        access: &AccessToken,
+        tokens: &TokenSet,
+        version: Version,
+    ) -> Result<Token, Error> {
+        let configuration = |message: String| Error::new(&self.key, ErrorKind::Configuration, message);
+        if let Some(other) = tokens.token_type().filter(|other| !is_bearer(other)) {
+            // RFC 6749 §7.1: a client must not use a token whose type it does not understand.
+            let shown: String = other.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
+            return Err(configuration(format!(
+                "the authorization server issues tokens of type `{shown}`; only `Bearer` is understood"
+            )));
+        }
+        Token::with_end(access, version, tokens.ends()).map_err(|error| configuration(error.to_string()))
+    }
+}
+
+/// RFC 6749 §5.1: compared without case. RFC 8693 §2.2.1 has `N_A` where the type says nothing.
+fn is_bearer(token_type: &str) -> bool {
+    token_type.eq_ignore_ascii_case("bearer") || token_type.eq_ignore_ascii_case("N_A")
+}
+
+fn login_message(reason: LoginReason) -> &'static str {
+    match reason {
+        LoginReason::NoGrant => {
+            "there are no tokens and no seed; log in and call `login`, or configure a seed"
+        }
+        LoginReason::NoRefreshToken => {
+            "there is no refresh token to get the next access token with; log in and call `login`"
+        }
+        LoginReason::Dead(DeadReason::Refused) => {
+            "the authorization server refused the newest refresh token (invalid_grant): it was revoked, it expired or \
+             somebody else used it; log in and call `login`, or configure a new seed"
+        }
+        LoginReason::Dead(DeadReason::OutcomeUnknown) => {
+            "a refresh token was sent, what came of it is not known, and the rule for that is to log in again; log in \
+             and call `login`, or configure a new seed"
+        }
+        LoginReason::Dead(DeadReason::LoggedOut) => "somebody logged out; log in and call `login`",
+    }
+}

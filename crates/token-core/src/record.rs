@@ -1,0 +1,322 @@
+//! What a store holds for one grant, and its form as bytes.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use crate::key::StoreKey;
+use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
+use crate::store::Stamp;
+use crate::token::{Expiry, TokenSet};
+use crate::version::Version;
+
+/// How many seeds a record remembers: enough for every replica of a deployment to have another one.
+const SEEDS_REMEMBERED: usize = 16;
+
+/// The format that this code writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+/// What a store holds for one grant.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) version: Version,
+    pub(crate) state: State,
+    pub(crate) tokens: TokenSet,
+    /// When the request for these tokens was sent (time since the Unix epoch); `None` for tokens brought by hand.
+    pub(crate) refreshed_at: Option<Duration>,
+    /// When these tokens were obtained, by a refresh or by hand: their lifetime counts from here.
+    pub(crate) obtained_at: Duration,
+    /// The seeds that this grant has taken over, oldest first.
+    pub(crate) seeds: Vec<SeedFingerprint>,
+}
+
+/// What may be done with a record's refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum State {
+    /// It was never presented: whoever swaps in an intent may present it.
+    Idle,
+    /// The holder of this attempt may be presenting it.
+    InFlight { attempt: Stamp },
+    /// It was presented, and nobody knows what came of it.
+    Unknown { attempt: Stamp },
+    /// It is of no more use: a login is needed.
+    Dead { reason: DeadReason },
+}
+
+/// Why a grant needs a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DeadReason {
+    /// The authorization server answered `invalid_grant` to the newest refresh token.
+    Refused,
+    /// The outcome of a refresh is unknown, and the rule for that is to require a login.
+    OutcomeUnknown,
+    /// Somebody logged out.
+    LoggedOut,
+}
+
+impl Record {
+    /// The first record of a grant, or of a new epoch, from tokens that were brought by hand.
+    pub(crate) fn brought(version: Version, tokens: TokenSet, at: Duration) -> Self {
+        Self { version, state: State::Idle, tokens, refreshed_at: None, obtained_at: at, seeds: Vec::new() }
+    }
+
+    pub(crate) fn with_state(&self, state: State) -> Self {
+        Self { state, ..self.clone() }
+    }
+
+    pub(crate) fn attempt(&self) -> Option<Stamp> {
+        match self.state {
+            State::InFlight { attempt } | State::Unknown { attempt } => Some(attempt),
+            State::Idle | State::Dead { .. } => None,
+        }
+    }
+
+    pub(crate) fn knows_seed(&self, seed: SeedFingerprint) -> bool {
+        self.seeds.contains(&seed)
+    }
+
+    pub(crate) fn with_seeds(mut self, mut seeds: Vec<SeedFingerprint>, new: Option<SeedFingerprint>) -> Self {
+        seeds.extend(new);
+        let surplus = seeds.len().saturating_sub(SEEDS_REMEMBERED);
+        seeds.drain(..surplus);
+        self.seeds = seeds;
+        self
+    }
+
+    /// The record as a store keeps it: JSON that a person can read. The buffer is wiped when its last copy is dropped.
+    pub(crate) fn encode(&self, key: &StoreKey) -> Bytes {
+        let wire = Wire::new(self, key);
+        // Serializing maps with string keys, strings and integers into memory cannot fail.
+        Bytes::from_owner(Zeroizing::new(serde_json::to_vec_pretty(&wire).unwrap_or_default()))
+    }
+
+    pub(crate) fn decode(bytes: &[u8], key: &StoreKey) -> Result<Self, RecordError> {
+        let head: Head = serde_json::from_slice(bytes).map_err(|_| RecordError::Unreadable)?;
+        if head.format > FORMAT {
+            return Err(RecordError::Newer { format: head.format });
+        }
+        let wire: Wire = serde_json::from_slice(bytes).map_err(|_| RecordError::Unreadable)?;
+        if wire.key != key.as_str() {
+            return Err(RecordError::OtherKey { found: wire.key });
+        }
+        wire.into_record().ok_or(RecordError::Unreadable)
+    }
+}
+
+/// Why stored bytes are not a record of this grant. Never taken for "no record".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("the stored record cannot be read: it is damaged, or something else wrote it")]
+    Unreadable,
+    #[error("the stored record has format {format}, this version reads up to {FORMAT}: update this program")]
+    Newer { format: u32 },
+    #[error("the stored record belongs to the grant `{found}`: somebody moved it")]
+    OtherKey { found: String },
+}
+
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
+}
+
+/// The JSON form. Times are RFC 3339, so that a person can read them.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    format: u32,
+    key: String,
+    epoch: u64,
+    generation: u64,
+    state: WireState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<DeadReason>,
+    obtained_at: WireTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refreshed_at: Option<WireTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<WireTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_at: Option<WireTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seeds: Vec<String>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    extra: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<Zeroizing<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<Zeroizing<String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WireState {
+    Idle,
+    InFlight,
+    Unknown,
+    Dead,
+}
+
+impl Wire {
+    fn new(record: &Record, key: &StoreKey) -> Self {
+        let (state, reason) = match record.state {
+            State::Idle => (WireState::Idle, None),
+            State::InFlight { .. } => (WireState::InFlight, None),
+            State::Unknown { .. } => (WireState::Unknown, None),
+            State::Dead { reason } => (WireState::Dead, Some(reason)),
+        };
+        let tokens = &record.tokens;
+        let fixed = |expiry: Option<Expiry>| match expiry {
+            Some(Expiry::At(end)) => Some(WireTime(end)),
+            Some(Expiry::In(_)) | None => None,
+        };
+        Self {
+            format: FORMAT,
+            key: key.as_str().to_owned(),
+            epoch: record.version.epoch(),
+            generation: record.version.generation(),
+            state,
+            attempt: record.attempt().map(|attempt| attempt.to_string()),
+            reason,
+            obtained_at: WireTime(record.obtained_at),
+            refreshed_at: record.refreshed_at.map(WireTime),
+            expires_at: fixed(tokens.expires),
+            refresh_expires_at: fixed(tokens.refresh_expires),
+            token_type: tokens.token_type.clone(),
+            scope: tokens.scope.clone(),
+            seeds: record.seeds.iter().map(|seed| format!("{:032x}", u128::from_be_bytes(seed.0))).collect(),
+            extra: tokens.extra.clone(),
+            access_token: tokens.access_token.as_ref().map(|t| Zeroizing::new(t.expose_secret().to_owned())),
+            refresh_token: tokens.refresh_token.as_ref().map(|t| Zeroizing::new(t.expose_secret().to_owned())),
+        }
+    }
+
+    fn into_record(self) -> Option<Record> {
+        let attempt = match &self.attempt {
+            Some(text) => Some(text.parse().ok()?),
+            None => None,
+        };
+        let state = match self.state {
+            WireState::Idle => State::Idle,
+            WireState::InFlight => State::InFlight { attempt: attempt? },
+            WireState::Unknown => State::Unknown { attempt: attempt? },
+            WireState::Dead => State::Dead { reason: self.reason? },
+        };
+        let mut seeds = Vec::with_capacity(self.seeds.len());
+        for seed in &self.seeds {
+            seeds.push(SeedFingerprint(u128::from_str_radix(seed, 16).ok()?.to_be_bytes()));
+        }
+        Some(Record {
+            version: Version::new(self.epoch, self.generation),
+            state,
+            tokens: TokenSet {
+                access_token: self.access_token.map(|t| AccessToken::new(t.as_str())),
+                refresh_token: self.refresh_token.map(|t| RefreshToken::new(t.as_str())),
+                token_type: self.token_type,
+                expires: self.expires_at.map(|end| Expiry::At(end.0)),
+                refresh_expires: self.refresh_expires_at.map(|end| Expiry::At(end.0)),
+                scope: self.scope,
+                extra: self.extra,
+            },
+            refreshed_at: self.refreshed_at.map(|at| at.0),
+            obtained_at: self.obtained_at.0,
+            seeds,
+        })
+    }
+}
+
+/// A time since the Unix epoch, written as RFC 3339. A time beyond the year 9999 is written as that year's end.
+#[derive(Clone, Copy)]
+struct WireTime(Duration);
+
+impl fmt::Display for WireTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = jiff::SignedDuration::try_from(self.0)
+            .ok()
+            .and_then(|since| jiff::Timestamp::from_duration(since).ok())
+            .unwrap_or(jiff::Timestamp::MAX);
+        write!(f, "{time}")
+    }
+}
+
+impl Serialize for WireTime {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for WireTime {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(Duration::try_from(time.as_duration()).unwrap_or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::TokenKey;
+
+    #[test]
+    fn a_record_survives_its_form_as_bytes() {
+        for state in [
+            State::Idle,
+            State::InFlight { attempt: Stamp::random() },
+            State::Unknown { attempt: Stamp::random() },
+            State::Dead { reason: DeadReason::Refused },
+        ] {
+            let record = sample(state);
+            let read = Record::decode(&record.encode(&key()), &key()).unwrap();
+            assert_eq!(format!("{record:?}"), format!("{read:?}"));
+            assert_eq!(read.tokens.access_token().unwrap().expose_secret(), "at");
+            assert_eq!(read.tokens.refresh_token().unwrap().expose_secret(), "rt");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_apart_from_a_damaged_record() {
+        assert_eq!(
+            Record::decode(br#"{"format":2,"shape":"unheard of"}"#, &key()).unwrap_err(),
+            RecordError::Newer { format: 2 }
+        );
+        assert_eq!(Record::decode(b"", &key()).unwrap_err(), RecordError::Unreadable);
+    }
+
+    #[test]
+    fn a_record_under_another_key_is_refused() {
+        let other = TokenKey::new("other").unwrap().to_store_key();
+        let bytes = sample(State::Idle).encode(&other);
+        assert_eq!(
+            Record::decode(&bytes, &key()).unwrap_err(),
+            RecordError::OtherKey { found: "other".to_owned() }
+        );
+    }
+
+    #[test]
+    fn an_end_beyond_the_calendar_is_kept_as_the_last_one() {
+        let mut record = sample(State::Idle);
+        record.tokens.expires = Some(Expiry::At(Duration::MAX));
+        let read = Record::decode(&record.encode(&key()), &key()).unwrap();
+        assert!(read.tokens.ends().unwrap() > Duration::from_secs(250_000_000_000));
+    }
+
+    fn key() -> StoreKey {
+        TokenKey::new("grant").unwrap().to_store_key()
+    }
+
+    fn sample(state: State) -> Record {
+        let tokens = TokenSet::new("at").with_refresh_token("rt").with_scope("a b").with_extra("locationId", "x".into());
+        let record = Record::brought(Version::new(3, 4), tokens, Duration::from_millis(1_767_225_600_123));
+        Record { state, ..record }.with_seeds(Vec::new(), Some(SeedFingerprint::of(&["seed"])))
+    }
+}

@@ -1,0 +1,60 @@
+//! The boxed twin of [`TokenStore`], so that a manager is one nameable type. The box is paid on the slow path only.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Durability, Expect, Provenance, Stamp, StoreError, StoreKey, Swap, TokenStore, Versioned};
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+pub(crate) type SharedStore = Arc<dyn ErasedStore>;
+
+pub(crate) fn erase(store: impl TokenStore) -> SharedStore {
+    Arc::new(store)
+}
+
+pub(crate) trait ErasedStore: Send + Sync + 'static {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<Option<(Versioned, Provenance)>, StoreError>>;
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        expect: Expect,
+        new: &'a Versioned,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>>;
+
+    fn changed<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        since: Option<Stamp>,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+impl<S: TokenStore> ErasedStore for S {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<Option<(Versioned, Provenance)>, StoreError>> {
+        Box::pin(TokenStore::load(self, key))
+    }
+
+    fn compare_and_swap<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        expect: Expect,
+        new: &'a Versioned,
+        durability: Durability,
+    ) -> BoxFuture<'a, Result<Swap, StoreError>> {
+        Box::pin(TokenStore::compare_and_swap(self, key, expect, new, durability))
+    }
+
+    fn changed<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        since: Option<Stamp>,
+        timeout: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(TokenStore::changed(self, key, since, timeout))
+    }
+}

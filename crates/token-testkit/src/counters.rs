@@ -1,0 +1,26 @@
+//! How often what happened.
+
+/// Totals since the server's start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests to the token endpoint, refused, faulty and unreadable ones included.
+    pub token_requests: u64,
+    /// Token requests that were carried out with success, even if the answer was then lost.
+    pub tokens_issued: u64,
+    /// The most token requests that were ever in progress at once.
+    pub token_requests_in_flight_max: u64,
+    /// Spent refresh tokens that were presented again.
+    pub reuse_detected: u64,
+    /// Families that ended, by reuse or by
+    /// [`revoke_family_of`](crate::AuthorizationServer::revoke_family_of).
+    pub families_revoked: u64,
+    /// Requests to the API.
+    pub api_requests: u64,
+    /// API requests answered 200.
+    pub api_ok: u64,
+    /// API requests answered 401.
+    pub api_unauthorized: u64,
+    /// Connections accepted.
+    pub connections: u64,
+}

@@ -1,0 +1,160 @@
+//! What was presented to the token endpoint, in order, and what became of it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::Fingerprint;
+
+/// One request to the token endpoint.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Presentation {
+    /// Place in the history, from 0.
+    pub sequence: u64,
+    /// When the request had been read, since the server's start.
+    pub at: Duration,
+    /// When the answer was handed to the connection, since the server's start; `None` if there is
+    /// none, yet or for ever.
+    pub answered_at: Option<Duration>,
+    /// The client that the request named, whether or not it proved to be it.
+    pub client: Option<String>,
+    /// The `grant_type` parameter.
+    pub grant_type: Option<String>,
+    /// The refresh token that was presented.
+    pub presented: Option<Fingerprint>,
+    /// The family of the presented refresh token, if the server had issued it.
+    pub family: Option<u64>,
+    /// The generation of the presented refresh token within its family; the login's is 0.
+    pub generation: Option<u64>,
+    /// What became of the request.
+    pub answer: Answer,
+}
+
+/// What became of a token request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It is still in progress, or hangs.
+    Pending,
+    /// New tokens.
+    #[non_exhaustive]
+    Issued {
+        /// The generation of the refresh token that is valid from now on.
+        generation: u64,
+        /// The new access token.
+        access: Fingerprint,
+        /// The refresh token in the answer.
+        refresh: Option<Fingerprint>,
+    },
+    /// An OAuth error by the server's own rules.
+    #[non_exhaustive]
+    Refused {
+        /// The code of RFC 6749 §5.2.
+        error: String,
+    },
+    /// `invalid_grant`, because the presented refresh token was spent before: the family ended.
+    ReuseDetected,
+    /// A scripted answer; the request was not carried out.
+    #[non_exhaustive]
+    Fault {
+        /// The status of the answer.
+        status: u16,
+    },
+    /// The connection was closed without an answer, by a fault or by the client.
+    #[non_exhaustive]
+    NoAnswer {
+        /// Whether the request had been carried out: what it rotated is rotated.
+        processed: bool,
+    },
+}
+
+/// The whole history, and which of it is still in progress.
+#[derive(Default)]
+pub(crate) struct History {
+    presentations: Vec<Presentation>,
+    in_flight: u64,
+}
+
+impl History {
+    /// Takes note of a request; gives its place and how many are in progress now.
+    pub(crate) fn arrived(&mut self, at: Duration, what: Presented) -> (u64, u64) {
+        let sequence = self.presentations.len() as u64;
+        self.presentations.push(Presentation {
+            sequence,
+            at,
+            answered_at: None,
+            client: what.client,
+            grant_type: what.grant_type,
+            presented: what.presented,
+            family: what.lineage.map(|(family, _)| family),
+            generation: what.lineage.map(|(_, generation)| generation),
+            answer: Answer::Pending,
+        });
+        self.in_flight += 1;
+        (sequence, self.in_flight)
+    }
+
+    /// Takes note of what became of the request at `sequence`.
+    pub(crate) fn ended(&mut self, sequence: u64, now: Duration, answer: Answer) {
+        let place = usize::try_from(sequence).ok();
+        if let Some(entry) = place.and_then(|place| self.presentations.get_mut(place)) {
+            entry.answered_at = (!matches!(answer, Answer::NoAnswer { .. })).then_some(now);
+            entry.answer = answer;
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn presentations(&self) -> &[Presentation] {
+        &self.presentations
+    }
+
+    /// How often the refresh token of each (family, generation) was presented.
+    pub(crate) fn per_generation(&self) -> BTreeMap<(u64, u64), u64> {
+        let mut counts = BTreeMap::new();
+        for entry in &self.presentations {
+            if let (Some(family), Some(generation)) = (entry.family, entry.generation) {
+                *counts.entry((family, generation)).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// What a request presents, without its secrets.
+#[derive(Default)]
+pub(crate) struct Presented {
+    pub(crate) client: Option<String>,
+    pub(crate) grant_type: Option<String>,
+    pub(crate) presented: Option<Fingerprint>,
+    /// Family and generation of the presented refresh token.
+    pub(crate) lineage: Option<(u64, u64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_overlap_until_they_end() {
+        let mut history = History::default();
+        let at = Duration::from_secs;
+        assert_eq!(history.arrived(at(1), Presented::default()), (0, 1));
+        assert_eq!(history.arrived(at(2), Presented::default()), (1, 2));
+        history.ended(0, at(3), Answer::ReuseDetected);
+        history.ended(1, at(4), Answer::NoAnswer { processed: true });
+        assert_eq!(history.arrived(at(5), Presented::default()), (2, 1));
+
+        let answered: Vec<_> =
+            history.presentations().iter().map(|entry| entry.answered_at).collect();
+        assert_eq!(answered, [Some(at(3)), None, None]);
+    }
+
+    #[test]
+    fn presentations_are_counted_by_family_and_generation() {
+        let mut history = History::default();
+        for lineage in [Some((0, 0)), Some((0, 1)), Some((0, 1)), Some((1, 0)), None] {
+            history.arrived(Duration::ZERO, Presented { lineage, ..Presented::default() });
+        }
+        let counts: Vec<_> = history.per_generation().into_iter().collect();
+        assert_eq!(counts, [((0, 0), 1), ((0, 1), 2), ((1, 0), 1)]);
+    }
+}

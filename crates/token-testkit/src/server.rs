@@ -1,0 +1,152 @@
+//! The handle of a running server.
+
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
+
+use crate::{
+    Builder, Counters, Fault, Login, Presentation, Rotation, listener::Listener, shared::Shared,
+};
+
+/// A running authorization server and the API that it protects.
+///
+/// It serves until it is dropped; then the listener and all connections are closed and its thread
+/// has ended. See the [crate docs](crate) for its rules and an example.
+///
+/// | path | answers |
+/// |---|---|
+/// | `POST /token` | the token endpoint; bodies over 64 KiB get 413 |
+/// | `/api`, `/api/…`, any method | 200 and what was received, as JSON: `method`, `path`, `query`, `body_bytes`, `body_sha256`, `token` (a [`Fingerprint`](crate::Fingerprint)) |
+/// | `/api/early` | the same, but a 401 is answered before the request's body has been read |
+/// | `/api/forbidden` | `403 insufficient_scope` to a valid token |
+///
+/// Without a valid access token the API answers 401: with `WWW-Authenticate: Bearer` if there was
+/// no token, and with `error="invalid_token"` if it is unknown, expired or revoked. Two
+/// `Authorization` headers get 400.
+#[must_use = "the server stops when it is dropped"]
+pub struct AuthorizationServer {
+    origin: String,
+    shared: Arc<Shared>,
+    _listener: Listener,
+}
+
+impl AuthorizationServer {
+    pub(crate) fn new(shared: Arc<Shared>, listener: Listener) -> Self {
+        Self { origin: format!("http://{}", listener.address()), shared, _listener: listener }
+    }
+
+    /// Starts a server with every default of [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::start`].
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Sets a server up before it starts.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Where it listens: `http://127.0.0.1:PORT`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The token endpoint: `http://127.0.0.1:PORT/token`.
+    pub fn token_url(&self) -> String {
+        format!("{}/token", self.origin)
+    }
+
+    /// The protected API: `http://127.0.0.1:PORT/api`.
+    pub fn api_url(&self) -> String {
+        format!("{}/api", self.origin)
+    }
+
+    /// Lets a person log in: opens a new family for this client, without a token request.
+    ///
+    /// The id is not checked: a client that the server does not know cannot use what it gets.
+    pub fn sign_in(&self, client_id: &str) -> Login {
+        let now = self.shared.now();
+        let state = &mut *self.shared.state();
+        Login::new(state.tokens.sign_in(&state.policy, client_id, now))
+    }
+
+    /// Refuses every access token issued so far from now on; refresh tokens live on.
+    pub fn revoke_access_tokens(&self) {
+        self.shared.state().tokens.revoke_access_tokens();
+    }
+
+    /// Ends the family of this refresh or access token, as reuse would. False if there is no such
+    /// token, or its family had ended before.
+    pub fn revoke_family_of(&self, token: &str) -> bool {
+        let mut state = self.shared.state();
+        let revoked = state.tokens.revoke_family_of(token);
+        state.counters.families_revoked += u64::from(revoked);
+        revoked
+    }
+
+    /// Sets how long access tokens issued from now on are valid.
+    pub fn set_access_lifetime(&self, lifetime: Duration) {
+        self.shared.state().policy.access_lifetime = lifetime;
+    }
+
+    /// Sets what becomes of refresh tokens presented from now on.
+    pub fn set_rotation(&self, rotation: Rotation) {
+        self.shared.state().policy.rotation = rotation;
+    }
+
+    /// Appends faults to the script; each token request uses up one, front first.
+    pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
+        // The caller's iterator may call the server itself: it must not run under the lock.
+        let faults: Vec<_> = faults.into_iter().collect();
+        self.shared.state().script.append(faults);
+    }
+
+    /// Sets the fault of every token request that the script has none for. Default: `None`.
+    pub fn always(&self, fault: Option<Fault>) {
+        self.shared.state().script.set_always(fault);
+    }
+
+    /// Makes each API request wait before its token is looked at. Default: no delay.
+    pub fn api_delay(&self, delay: Duration) {
+        self.shared.state().api_delay = delay;
+    }
+
+    /// Totals since the start.
+    pub fn counters(&self) -> Counters {
+        self.shared.state().counters
+    }
+
+    /// Every token request so far, in the order of arrival.
+    pub fn history(&self) -> Vec<Presentation> {
+        self.shared.state().history.presentations().to_vec()
+    }
+
+    /// How often the refresh token of each (family, generation) was presented to the token
+    /// endpoint, faulty requests included; those never presented are left out.
+    ///
+    /// A careful client of a server that rotates leaves nothing but ones here.
+    pub fn presentations_per_generation(&self) -> BTreeMap<(u64, u64), u64> {
+        self.shared.state().history.per_generation()
+    }
+
+    /// Waits until `n` token requests have arrived since the start, answered or not: the moment to
+    /// act in mid-flight. Ends early if the server is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped and called again at any time.
+    pub fn token_requests_seen(&self, n: u64) -> impl Future<Output = ()> + Send + use<> {
+        let mut arrivals = self.shared.arrivals();
+        async move {
+            // The error says that the server is gone.
+            _ = arrivals.wait_for(|seen| *seen >= n).await;
+        }
+    }
+}
+
+impl fmt::Debug for AuthorizationServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationServer").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}

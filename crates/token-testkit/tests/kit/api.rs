@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use http::{Method, Version};
+use serde_json::json;
+use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Fingerprint};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{Caller, soon, start};
+
+#[tokio::test]
+async fn a_valid_token_gets_an_account_of_what_was_received() {
+    for (caller, version) in
+        [(Caller::http1(), Version::HTTP_11), (Caller::http2(), Version::HTTP_2)]
+    {
+        let server = start();
+        let login = server.sign_in(DEFAULT_CLIENT_ID);
+        let bearer = format!("bearer {}", login.access_token());
+        let received = caller.api(&server, Method::PUT, "/a/b?c=d", &[&bearer], b"abc").await;
+        assert_eq!((received.status.as_u16(), received.version), (200, version));
+        let expected = json!({
+            "method": "PUT",
+            "path": "/api/a/b",
+            "query": "c=d",
+            "body_bytes": 3,
+            "body_sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            "token": Fingerprint::of(login.access_token()).to_string(),
+        });
+        assert_eq!(received.json(), expected);
+
+        let received = caller.api(&server, Method::GET, "", &[&bearer], b"").await;
+        assert_eq!(received.json()["body_bytes"], 0);
+        assert_eq!(
+            received.text("body_sha256"),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert_eq!(server.counters().connections, 1);
+        assert_eq!(server.counters().api_ok, 2);
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_challenge() {
+    let server = start();
+    let caller = Caller::http1();
+    let login = server.sign_in(DEFAULT_CLIENT_ID);
+    let valid = format!("Bearer {}", login.access_token());
+    let refresh_token = format!("Bearer {}", login.refresh_token());
+    let scope = "Bearer error=\"insufficient_scope\", scope=\"admin\"";
+    for (path, authorization, status, challenge) in [
+        ("/x", &[][..], 401, "Bearer"),
+        ("/x", &["Basic abc"], 401, "Bearer"),
+        ("/x", &["Bearer unknown"], 401, "Bearer error=\"invalid_token\""),
+        ("/x", &["Bearer "], 401, "Bearer"),
+        ("/x", &[&*refresh_token], 401, "Bearer error=\"invalid_token\""),
+        ("/x", &[&*valid, &valid], 400, "Bearer error=\"invalid_request\""),
+        ("/forbidden", &[&*valid], 403, scope),
+        ("/forbidden", &["Bearer unknown"], 401, "Bearer error=\"invalid_token\""),
+    ] {
+        let received = caller.api(&server, Method::POST, path, authorization, b"body").await;
+        assert_eq!(received.status, status, "{path} {authorization:?}");
+        assert_eq!(received.header("www-authenticate"), Some(challenge));
+    }
+    let counters = server.counters();
+    assert_eq!((counters.api_requests, counters.api_unauthorized, counters.api_ok), (8, 6, 0));
+    assert_eq!(counters.connections, 1, "refused bodies are drained");
+}
+
+#[tokio::test]
+async fn a_401_waits_for_the_body_unless_it_is_early() {
+    let server = start();
+    let half =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345");
+    let mut patient = connect(server.origin()).await;
+    patient.write_all(half("/api/thing").as_bytes()).await.unwrap();
+    let mut early = connect(server.origin()).await;
+    early.write_all(half("/api/early").as_bytes()).await.unwrap();
+
+    let mut answer = [0; 12];
+    soon(early.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+
+    // The other one was sent before, and is refused already, but its answer waits.
+    soon(async {
+        while server.counters().api_unauthorized < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(patient.try_read(&mut answer).is_err());
+    patient.write_all(b"67890").await.unwrap();
+    soon(patient.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
+#[tokio::test]
+async fn the_token_is_looked_at_after_the_delay() {
+    let delay = Duration::from_millis(50);
+    let server = AuthorizationServer::builder().access_lifetime(delay).start().unwrap();
+    server.api_delay(delay);
+    let login = server.sign_in(DEFAULT_CLIENT_ID);
+    assert!(!Caller::http1().accepted(&server, login.access_token()).await);
+}
+
+async fn connect(origin: &str) -> TcpStream {
+    TcpStream::connect(origin.trim_start_matches("http://")).await.expect("a connection")
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask test`: everything that proves the project works.
+
+use serde::Deserialize;
+
+use crate::{
+    step::{Outcome, Step, capture, cargo, run},
+    tools,
+};
+
+/// A new kind of test is one more entry; a system tool that it needs goes into the first one.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "system tools", run: || tools::ensure(&[tools::CC]) },
+    Step {
+        name: "unit and integration tests",
+        run: || run(&mut cargo("test --workspace --all-features --lib --bins --tests")),
+    },
+    Step { name: "doc tests", run: || run(&mut cargo("test --workspace --all-features --doc")) },
+    Step { name: "example stampede", run: stampede },
+];
+
+fn stampede() -> Outcome {
+    let line = capture(&mut cargo(
+        "run --release --example stampede -- --requests 2000 --seconds 3 --json",
+    ))?;
+    println!("{}", line.trim_end());
+    Stampede::parse(&line)?.check()
+}
+
+/// The part of the example's JSON line that is judged here.
+#[derive(Deserialize)]
+struct Stampede {
+    ok: u64,
+    failed: u64,
+    token_requests: u64,
+    expiries: u64,
+    reuse_detected: u64,
+}
+
+impl Stampede {
+    fn parse(line: &str) -> Outcome<Self> {
+        serde_json::from_str(line)
+            .map_err(|error| format!("stampede --json must print one JSON line: {error}."))
+    }
+
+    fn check(&self) -> Outcome {
+        let Self { ok, failed, token_requests, expiries, reuse_detected } = self;
+        if *failed > 0 || *ok == 0 {
+            return Err(format!("{failed} requests failed and {ok} succeeded."));
+        }
+        if *reuse_detected > 0 {
+            return Err(format!("the server saw {reuse_detected} used refresh tokens again."));
+        }
+        if token_requests != expiries {
+            return Err(format!(
+                "{expiries} occasions required a new token, but {token_requests} were requested."
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_run_passes_and_each_kind_of_defect_fails() {
+        let clean = r#"{"requests":9,"ok":9,"failed":0,"token_requests":2,"expiries":2,"reuse_detected":0}"#;
+        assert_eq!(Stampede::parse(clean).unwrap().check(), Ok(()));
+
+        for (good, bad) in [
+            (r#""ok":9"#, r#""ok":0"#),
+            (r#""failed":0"#, r#""failed":1"#),
+            (r#""token_requests":2"#, r#""token_requests":3"#),
+            (r#""reuse_detected":0"#, r#""reuse_detected":1"#),
+        ] {
+            let line = clean.replace(good, bad);
+            assert!(Stampede::parse(&line).unwrap().check().is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_lacks_a_counter_or_is_followed_by_another_is_an_error() {
+        assert!(Stampede::parse(r#"{"ok":1}"#).is_err());
+        let line = r#"{"ok":1,"failed":0,"token_requests":1,"expiries":1,"reuse_detected":0}"#;
+        assert!(Stampede::parse(&format!("{line}\n")).is_ok());
+        assert!(Stampede::parse(&format!("{line}\n{line}\n")).is_err());
+    }
+}
