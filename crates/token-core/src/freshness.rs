@@ -112,20 +112,26 @@ impl Freshness {
     }
 
     /// The deadlines of a token obtained at `obtained` (wall) that ends at `ends` (wall), learned of at `learned`.
-    /// `dice` is this process's place within the jitter, from 0 to 1.
+    /// `minted` says that a server issued it then; otherwise somebody brought it then. `dice` is this process's place within the jitter, from 0 to 1.
     pub(crate) fn deadlines(
         &self,
         obtained: Duration,
+        minted: bool,
         ends: Option<Duration>,
         learned: Moment,
         dice: f64,
     ) -> Deadlines {
         let at = |wall: Duration| Deadline::at_wall(wall, learned);
         let scheduled = self.every.map(|interval| at(obtained.saturating_add(interval)));
-        // A token that ends before it was obtained says that two clocks disagree; it is used until it is refused.
-        let Some(ends) = ends.filter(|ends| *ends > obtained) else {
+        let Some(ends) = ends else {
             return Deadlines { stale: scheduled, expired: None, ended: None };
         };
+        if ends <= obtained {
+            // Brought by hand it has expired. Straight from the server, two clocks disagree: use it until it is refused,
+            // for another would look the same.
+            let ended = (!minted).then(|| at(ends));
+            return Deadlines { stale: ended.or(scheduled), expired: ended, ended };
+        }
         let lifetime = (ends - obtained).clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
         let end = obtained.saturating_add(lifetime);
         let spread = 1.0 + self.jitter * (dice * 2.0 - 1.0);
@@ -234,7 +240,7 @@ mod tests {
 
     fn deadlines(freshness: Freshness, lifetime: f64, dice: f64) -> Deadlines {
         let ends = START.wall() + Duration::from_secs_f64(lifetime);
-        freshness.deadlines(START.wall(), Some(ends), START, dice)
+        freshness.deadlines(START.wall(), true, Some(ends), START, dice)
     }
 
     #[test]
@@ -262,7 +268,7 @@ mod tests {
     #[test]
     fn a_fixed_schedule_counts_from_the_last_refresh_also_without_an_end() {
         let weekly = Freshness::default().every(Duration::from_secs(60));
-        let deadlines = weekly.deadlines(START.wall(), None, START, 0.5);
+        let deadlines = weekly.deadlines(START.wall(), true, None, START, 0.5);
         assert!(!deadlines.is_stale(after(59.0)) && deadlines.is_stale(after(60.0)));
         assert!(!deadlines.is_expired(after(1e9)));
     }
@@ -283,10 +289,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_ended_before_it_was_obtained_is_used_until_it_is_refused() {
-        let past = START.wall() - Duration::from_secs(10);
-        let deadlines = Freshness::default().deadlines(START.wall(), Some(past), START, 0.5);
-        assert!(!deadlines.is_expired(after(1e6)));
+    fn a_new_token_that_has_ended_already_is_used_until_it_is_refused_but_not_one_brought_by_hand() {
+        let past = Some(START.wall() - Duration::from_secs(10));
+        let minted = Freshness::default().deadlines(START.wall(), true, past, START, 0.5);
+        assert!(!minted.is_expired(after(1e6)));
+        let brought = Freshness::default().deadlines(START.wall(), false, past, START, 0.5);
+        assert!(brought.is_expired(START));
     }
 
     proptest! {
@@ -308,7 +316,7 @@ mod tests {
         fn no_time_makes_it_panic(obtained: u64, ends: u64, mono: u64, wall: u64, now: u64) {
             let learned = Moment::new(Duration::from_secs(mono), Duration::from_secs(wall));
             let deadlines = Freshness::default().deadlines(
-                Duration::from_secs(obtained), Some(Duration::from_secs(ends)), learned, 1.0,
+                Duration::from_secs(obtained), true, Some(Duration::from_secs(ends)), learned, 1.0,
             );
             let now = Moment::new(Duration::from_secs(now), Duration::from_secs(now));
             let _ = (deadlines.is_stale(now), deadlines.is_expired(now), deadlines.lasts(Duration::MAX, now));

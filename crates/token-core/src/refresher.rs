@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::ConfigError;
 use crate::token::TokenSet;
 
 /// How new tokens are obtained: one exchange with an authorization server.
@@ -46,6 +47,15 @@ pub trait Refresher: Send + Sync + 'static {
 
     /// What an attempt with these tokens uses up. Called often, must not block.
     fn spends(&self, current: Option<&TokenSet>) -> Spends;
+
+    /// Whether the settings can work; asked once, by [`build`](crate::TokenManagerBuilder::build).
+    ///
+    /// # Errors
+    ///
+    /// They cannot.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }
 
 /// What an attempt uses up, and so how carefully it has to be made.
@@ -273,6 +283,8 @@ pub(crate) trait ErasedRefresher: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<TokenSet, RefreshError>> + Send + 'a>>;
 
     fn spends(&self, current: Option<&TokenSet>) -> Spends;
+
+    fn check(&self) -> Result<(), ConfigError>;
 }
 
 impl<R: Refresher> ErasedRefresher for R {
@@ -285,5 +297,9 @@ impl<R: Refresher> ErasedRefresher for R {
 
     fn spends(&self, current: Option<&TokenSet>) -> Spends {
         Refresher::spends(self, current)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        Refresher::check(self)
     }
 }

@@ -1,1 +1,25 @@
-//! x
+//! What every HTTP adapter shares: which requests get a token, what counts as a refusal, what is sent again.
+//!
+//! 1. A request gets a token if its origin is allowed, it is not a `CONNECT`, it carries no header of that name of its
+//!    own, and it has no [`NoToken`] extension. Otherwise it passes untouched.
+//! 2. An answer refuses the token if it is a 401 with a bare or an `invalid_token` challenge of our scheme, or a gRPC
+//!    answer with `grpc-status: 16` in its head. `insufficient_scope`, or a challenge of another scheme only, is not for
+//!    us: a new token would have the same scope.
+//! 3. A refused request is sent again once, with the same method, URI, version, headers, extensions and body, if its
+//!    body can be sent again and it has no [`NoReplay`] extension. Otherwise the caller gets the refusal, while the
+//!    renewal goes on for the requests to come.
+
+mod attach;
+mod body;
+mod challenge;
+mod origin;
+mod policy;
+mod replay;
+
+pub use self::attach::Scheme;
+pub use self::body::{Replay, ReplayBody, Superseded};
+pub use self::challenge::Verdict;
+pub use self::origin::Origins;
+pub(crate) use self::origin::check_url;
+pub use self::policy::{NoReplay, NoToken, Policy};
+pub use self::replay::{Attempt, Next, SavedHead};

@@ -34,16 +34,18 @@ const DEFAULT_NAME: &str = "default";
 /// use token_core::endpoint::{ClientAuth, TokenEndpoint};
 /// use token_core::store::MemoryStore;
 /// use token_core::{TokenKey, TokenManager, TokenSet};
-/// # use token_core::endpoint::{EndpointError, HttpEndpoint};
+/// # use token_core::RefreshError;
+/// # use token_core::endpoint::HttpEndpoint;
 /// # struct Http;
 /// # impl HttpEndpoint for Http {
-/// #     async fn send(&self, _: http::Request<bytes::Bytes>) -> Result<http::Response<bytes::Bytes>, EndpointError> {
-/// #         Err(EndpointError::not_sent("no network in this example"))
+/// #     async fn send(&self, _: http::Request<bytes::Bytes>) -> Result<http::Response<bytes::Bytes>, RefreshError> {
+/// #         Err(RefreshError::not_sent("no network in this example"))
 /// #     }
 /// # }
 ///
 /// # fn main() -> Result<(), token_core::ConfigError> {
-/// let endpoint = TokenEndpoint::refresh_token(Http, "https://auth.example.com/token", ClientAuth::basic("id", "secret"))?;
+/// let url = "https://auth.example.com/token";
+/// let endpoint = TokenEndpoint::refresh_token(Http, url, ClientAuth::basic("id", "secret"));
 /// let tokens = TokenManager::builder(endpoint)
 ///     .store(MemoryStore::new())
 ///     .key(TokenKey::new("billing-api")?)
@@ -178,6 +180,7 @@ impl TokenManagerBuilder {
     ///
     /// A setting cannot work; the error names it.
     pub fn build(self) -> Result<TokenManager, ConfigError> {
+        self.refresher.check()?;
         self.freshness.validate()?;
         self.backoff.validate()?;
         for (what, deadline) in

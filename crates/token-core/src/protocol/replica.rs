@@ -215,6 +215,7 @@ impl Replica {
             _ => {
                 let deadlines = self.policy.freshness.deadlines(
                     record.obtained_at,
+                    record.refreshed_at.is_some(),
                     record.tokens.ends(),
                     learned,
                     self.policy.dice,

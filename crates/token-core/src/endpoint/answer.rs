@@ -1,0 +1,227 @@
+//! What a token endpoint's answer means. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::refresher::{OAuthError, Outcome, RefreshError, Spends};
+use crate::token::TokenSet;
+
+use super::retry_after::retry_after;
+
+/// Reads an answer (RFC 6749 §5). `spends` says what was at stake: for a login, `invalid_grant` is a wrong password,
+/// which another try must not turn into a locked account.
+pub(super) fn read(answer: &Response<Bytes>, spends: Spends, now: SystemTime) -> Result<TokenSet, RefreshError> {
+    let status = answer.status();
+    let fields = serde_json::from_slice::<Map<String, Value>>(answer.body()).ok();
+    // Some servers answer errors with a 200.
+    let code = fields.as_ref().and_then(|fields| fields.get("error")).and_then(Value::as_str);
+    if status.is_success() && code.is_none() {
+        return fields.and_then(tokens).ok_or_else(|| {
+            RefreshError::ambiguous("the token endpoint answered without an access token that can be read")
+                .with_status(status)
+        });
+    }
+    let wait = retry_after(answer.headers(), now);
+    let (outcome, message) = match code {
+        Some(code) if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => refusal(code, spends),
+        _ => failure(status, wait),
+    };
+    let mut error = RefreshError::new(outcome, message).with_status(status);
+    if let Some(code) = code {
+        error = error.with_oauth_error(OAuthError::from_code(code));
+    }
+    if let Some(wait) = wait {
+        error = error.with_retry_after(wait);
+    }
+    Err(error)
+}
+
+fn refusal(code: &str, spends: Spends) -> (Outcome, &'static str) {
+    match OAuthError::from_code(code) {
+        OAuthError::InvalidGrant if spends == Spends::Nothing => {
+            (Outcome::Configuration, "the token endpoint refused the credentials")
+        }
+        OAuthError::InvalidGrant => (Outcome::InvalidGrant, "the token endpoint refused the refresh token"),
+        OAuthError::InvalidClient | OAuthError::UnauthorizedClient => {
+            (Outcome::Configuration, "the token endpoint refused the client")
+        }
+        OAuthError::InvalidScope => (Outcome::Configuration, "the token endpoint refused the scope"),
+        OAuthError::UnsupportedGrantType => {
+            (Outcome::Configuration, "the token endpoint does not support this grant type")
+        }
+        OAuthError::InvalidRequest | OAuthError::Other(_) => {
+            (Outcome::Rejected, "the token endpoint refused the request")
+        }
+    }
+}
+
+/// A status without a refusal that says more. Whether the refresh token was used up is known only where the server
+/// says that it did nothing.
+fn failure(status: StatusCode, wait: Option<Duration>) -> (Outcome, &'static str) {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => (Outcome::Rejected, "the token endpoint asks for fewer requests"),
+        StatusCode::SERVICE_UNAVAILABLE if wait.is_some() => {
+            (Outcome::Rejected, "the token endpoint is not available")
+        }
+        StatusCode::REQUEST_TIMEOUT => (Outcome::Ambiguous, "the token endpoint gave up on the request"),
+        status if status.is_server_error() => (Outcome::Ambiguous, "the token endpoint failed"),
+        status if status.is_redirection() => {
+            (Outcome::Configuration, "the token endpoint redirects, which is not followed; set its final URL")
+        }
+        _ => (Outcome::Rejected, "the token endpoint refused the request"),
+    }
+}
+
+fn tokens(mut fields: Map<String, Value>) -> Option<TokenSet> {
+    let mut text = |name: &str| match fields.remove(name) {
+        Some(Value::String(text)) if !text.is_empty() => Some(text),
+        _ => None,
+    };
+    let mut tokens = TokenSet::new(text("access_token")?);
+    if let Some(refresh_token) = text("refresh_token") {
+        tokens = tokens.with_refresh_token(refresh_token);
+    }
+    if let Some(token_type) = text("token_type") {
+        tokens = tokens.with_token_type(token_type);
+    }
+    if let Some(scope) = text("scope") {
+        tokens = tokens.with_scope(scope);
+    }
+    if let Some(lifetime) = fields.remove("expires_in").as_ref().and_then(lifetime) {
+        tokens = tokens.with_expires_in(lifetime);
+    }
+    for name in ["refresh_expires_in", "refresh_token_expires_in"] {
+        if let Some(lifetime) = fields.remove(name).as_ref().and_then(lifetime) {
+            tokens = tokens.with_refresh_expires_in(lifetime);
+        }
+    }
+    for (name, value) in fields {
+        tokens = tokens.with_extra(name, value);
+    }
+    Some(tokens)
+}
+
+/// Seconds as servers send them: a number, whole or not, or one in a string. Zero, less, or anything else says nothing:
+/// such a token is used until it is refused.
+fn lifetime(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    if !(seconds > 0.0) {
+        return None;
+    }
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Result<TokenSet, RefreshError> {
+        let mut answer = Response::builder().status(status);
+        for (name, value) in headers {
+            answer = answer.header(*name, *value);
+        }
+        let answer = answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+        read(&answer, Spends::RefreshToken, UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_outcome_table() {
+        use Outcome::{Ambiguous, Configuration, InvalidGrant, Rejected};
+        let wait = &[("retry-after", "7")][..];
+        for (status, headers, body, outcome) in [
+            (400, &[][..], r#"{"error":"invalid_grant"}"#, InvalidGrant),
+            (200, &[], r#"{"error":"invalid_grant"}"#, InvalidGrant),
+            (401, &[], r#"{"error":"invalid_client"}"#, Configuration),
+            (400, &[], r#"{"error":"unauthorized_client"}"#, Configuration),
+            (400, &[], r#"{"error":"invalid_scope"}"#, Configuration),
+            (400, &[], r#"{"error":"unsupported_grant_type"}"#, Configuration),
+            (400, &[], r#"{"error":"invalid_request"}"#, Rejected),
+            (400, &[], r#"{"error":"temporarily_unavailable"}"#, Rejected),
+            (403, &[], "<html>", Rejected),
+            (404, &[], "", Rejected),
+            (429, &[], "", Rejected),
+            (429, wait, r#"{"error":"invalid_grant"}"#, Rejected),
+            (503, wait, "", Rejected),
+            (503, &[], "", Ambiguous),
+            (500, &[], r#"{"error":"invalid_grant"}"#, Ambiguous),
+            (502, wait, "", Ambiguous),
+            (504, &[], "", Ambiguous),
+            (408, &[], "", Ambiguous),
+            (307, &[("location", "https://x/")], "", Configuration),
+            (200, &[], "", Ambiguous),
+            (200, &[], "<html>", Ambiguous),
+            (200, &[], "[]", Ambiguous),
+            (200, &[], r#"{"access_token":""}"#, Ambiguous),
+            (200, &[], r#"{"access_token":1}"#, Ambiguous),
+            (200, &[], r#"{"access_token":"x""#, Ambiguous),
+        ] {
+            let error = answer(status, headers, body).unwrap_err();
+            assert_eq!(error.outcome(), outcome, "{status} {body}: {error}");
+        }
+        assert_eq!(answer(429, wait, "").unwrap_err().retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_wrong_password_is_a_matter_of_configuration() {
+        let answer = Response::builder().status(400).body(Bytes::from_static(br#"{"error":"invalid_grant"}"#)).unwrap();
+        let error = read(&answer, Spends::Nothing, UNIX_EPOCH).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Configuration);
+    }
+
+    #[test]
+    fn no_expires_in_panics_or_lies() {
+        let expires = |value: &str| {
+            let body = format!(r#"{{"access_token":"x","expires_in":{value}}}"#);
+            let now = crate::clock::Moment::new(Duration::ZERO, Duration::ZERO);
+            answer(200, &[], &body).unwrap().anchored(now).ends()
+        };
+        for (value, seconds) in [("3600", 3600.0), ("\"3600\"", 3600.0), ("3600.5", 3600.5), ("2147483648", 2147483648.0)] {
+            assert_eq!(expires(value), Some(Duration::from_secs_f64(seconds)), "{value}");
+        }
+        for value in ["null", "\"\"", "0", "-1", "true", "[]", "\"soon\"", "\"NaN\""] {
+            assert_eq!(expires(value), None, "{value}");
+        }
+        assert!(expires("9223372036854775808").unwrap() > Duration::from_secs(9_000_000_000_000_000_000));
+        assert_eq!(expires("1e300"), Some(Duration::MAX));
+    }
+
+    #[test]
+    fn omitted_null_and_empty_refresh_tokens_are_all_omitted() {
+        for field in ["", r#","refresh_token":null"#, r#","refresh_token":"""#] {
+            let tokens = answer(200, &[], &format!(r#"{{"access_token":"x"{field}}}"#)).unwrap();
+            assert!(tokens.refresh_token().is_none(), "{field}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_no_part_of_the_body() {
+        let body = r#"{"error":"CANARY 1234","error_description":"CANARY"}"#;
+        let error = answer(400, &[], body).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("CANARY"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_it_panic(status in 200u16..600, body in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let answer = Response::builder().status(status).body(Bytes::from(body)).unwrap();
+            let _ = read(&answer, Spends::RefreshToken, UNIX_EPOCH);
+        }
+
+        #[test]
+        fn no_likely_answer_makes_it_panic(body in r#"\{("(access_token|expires_in|error)":("x"|-?[0-9]{1,30}(\.[0-9])?|null),?)*\}"#) {
+            let answer = Response::new(Bytes::from(body));
+            let _ = read(&answer, Spends::RefreshToken, UNIX_EPOCH);
+        }
+    }
+}

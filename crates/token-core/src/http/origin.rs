@@ -1,0 +1,193 @@
+use http::Uri;
+
+use crate::error::ConfigError;
+
+/// The origins (scheme, host and port) that a token may be sent to.
+///
+/// Plain `http` is refused at construction, but for loopback: whoever is on the way could read the token.
+///
+/// # Example
+///
+/// ```
+/// use token_core::http::Origins;
+///
+/// # fn main() -> Result<(), token_core::ConfigError> {
+/// let origins = Origins::only("https://api.example.com")?.and("https://files.example.com:8443")?;
+/// assert!(origins.allow(&"https://API.example.com/v1/items?page=2".parse().unwrap()));
+/// assert!(!origins.allow(&"https://example.com/".parse().unwrap()));
+/// assert!(Origins::only("http://api.example.com").is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins {
+    allowed: Vec<Origin>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    secure: bool,
+    /// Lower case.
+    host: String,
+    port: u16,
+}
+
+impl Origins {
+    /// Allows this origin alone.
+    ///
+    /// # Errors
+    ///
+    /// It is not of the form `https://host` or `https://host:port`, or it is plain `http` to another machine.
+    pub fn only(origin: &str) -> Result<Self, ConfigError> {
+        Self { allowed: Vec::new() }.and(origin)
+    }
+
+    /// Allows one more origin.
+    ///
+    /// # Errors
+    ///
+    /// As for [`only`](Self::only).
+    pub fn and(self, origin: &str) -> Result<Self, ConfigError> {
+        let uri = check_url("origin", origin, false)?;
+        self.push(origin, &uri)
+    }
+
+    /// Allows one more origin, plain `http` included: for a network that nobody else is on.
+    ///
+    /// # Errors
+    ///
+    /// It is not of the form `http://host:port`.
+    pub fn and_even_http(self, origin: &str) -> Result<Self, ConfigError> {
+        let uri = check_url("origin", origin, true)?;
+        self.push(origin, &uri)
+    }
+
+    /// Whether a token may be sent to this URI. A URI without scheme and host is not allowed: where it goes is not known.
+    pub fn allow(&self, uri: &Uri) -> bool {
+        let (Some(secure), Some(authority)) = (uri.scheme_str().and_then(is_secure), uri.authority()) else {
+            return false;
+        };
+        let port = authority.port_u16().unwrap_or(default_port(secure));
+        self.allowed.iter().any(|origin| {
+            origin.secure == secure && origin.port == port && origin.host.eq_ignore_ascii_case(authority.host())
+        })
+    }
+
+    fn push(mut self, text: &str, uri: &Uri) -> Result<Self, ConfigError> {
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(ConfigError::new(format!(
+                "the origin `{}` has a path or a query; give scheme, host and port only",
+                without_query(text)
+            )));
+        }
+        // Both are there: `check_url` has looked.
+        let secure = uri.scheme_str().and_then(is_secure).unwrap_or(true);
+        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(default_port(secure));
+        self.allowed.push(Origin { secure, host, port });
+        Ok(self)
+    }
+}
+
+/// Reads an absolute URL that secrets are sent to, and refuses one where others could read them.
+pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, ConfigError> {
+    let shown = without_query(text);
+    let form = || {
+        ConfigError::new(format!("the {what} `{shown}` is not a URL of the form https://host or https://host:port"))
+    };
+    let uri: Uri = text.parse().map_err(|_| form())?;
+    let secure = uri.scheme_str().and_then(is_secure).ok_or_else(form)?;
+    let authority = uri.authority().ok_or_else(form)?;
+    if authority.host().is_empty() {
+        return Err(form());
+    }
+    if authority.as_str().contains('@') {
+        return Err(ConfigError::new(format!("the {what} has a user name in it; leave that out")));
+    }
+    if !secure && !even_http && !is_loopback(authority.host()) {
+        return Err(ConfigError::new(format!(
+            "the {what} `{shown}` is plain http to another machine, where tokens could be read on the way; use https, or \
+             allow http in so many words"
+        )));
+    }
+    Ok(uri)
+}
+
+/// What may be shown of a URL: its query and user name may hold secrets.
+fn without_query(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &text[..scheme], &text[at..]),
+        _ => text.to_owned(),
+    }
+}
+
+fn is_secure(scheme: &str) -> Option<bool> {
+    match scheme {
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
+    }
+}
+
+const fn default_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(origin: &str, uri: &str) -> bool {
+        Origins::only(origin).unwrap().allow(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn scheme_host_and_port_all_count() {
+        assert!(allowed("https://a.example", "https://a.example:443/x?y"));
+        assert!(allowed("http://127.0.0.1:8080", "http://127.0.0.1:8080/"));
+        assert!(allowed("http://[::1]:1", "http://[::1]:1/"));
+        for other in [
+            "http://a.example/",
+            "https://a.example:444/",
+            "https://b.a.example/",
+            "https://a.example.evil/",
+            "https://evil/https://a.example/",
+            "/a.example",
+            "ftp://a.example/",
+        ] {
+            assert!(!allowed("https://a.example", other), "{other}");
+        }
+        // The user name is not the host.
+        assert!(!allowed("https://a.example", "https://a.example@evil/"));
+    }
+
+    #[test]
+    fn plain_http_to_another_machine_has_to_be_allowed_in_so_many_words() {
+        let error = Origins::only("http://10.0.0.1").unwrap_err().to_string();
+        assert!(error.contains("plain http"), "{error}");
+        let origins = Origins::only("https://a.example").unwrap().and_even_http("http://10.0.0.1:81").unwrap();
+        assert!(origins.allow(&"http://10.0.0.1:81/x".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused_with_the_reason() {
+        for (bad, reason) in [
+            ("a.example", "form"),
+            ("https://", "form"),
+            ("mailto:a@b", "form"),
+            ("https://a.example/v1", "path"),
+            ("https://user:pass@a.example", "user name"),
+        ] {
+            let error = Origins::only(bad).unwrap_err().to_string();
+            assert!(error.contains(reason), "{bad}: {error}");
+            assert!(!error.contains("pass"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, Method, request, response};
+
+use super::attach::Scheme;
+use super::challenge::{Verdict, judge};
+use super::origin::Origins;
+use crate::guard::Guard;
+use crate::token::Token;
+
+/// The largest body, in bytes, that is remembered for a replay.
+const DEFAULT_BODY_LIMIT: usize = 64 * 1024;
+
+/// A request extension: send this request without a token, and leave its answer alone.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct NoToken;
+
+impl NoToken {
+    /// The extension.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+/// A request extension: do not send this request a second time. It gets a token, and its body is not remembered.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct NoReplay;
+
+impl NoReplay {
+    /// The extension.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+type Classifier = dyn Fn(&response::Parts) -> Verdict + Send + Sync;
+
+/// The settings of an adapter, and the rules that follow from them.
+#[derive(Clone)]
+pub struct Policy {
+    origins: Origins,
+    header: HeaderName,
+    scheme: Scheme,
+    classifier: Option<Arc<Classifier>>,
+    body_limit: usize,
+}
+
+impl Policy {
+    /// Tokens go to these origins as `Authorization: Bearer`; bodies of up to 64 KiB are remembered.
+    pub fn new(origins: Origins) -> Self {
+        Self {
+            origins,
+            header: AUTHORIZATION,
+            scheme: Scheme::BEARER,
+            classifier: None,
+            body_limit: DEFAULT_BODY_LIMIT,
+        }
+    }
+
+    /// Sets the header that carries the token. Default: `Authorization`.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.header = name;
+        self
+    }
+
+    /// Sets what stands before the token. Default: `Bearer`.
+    #[must_use]
+    pub fn scheme(mut self, scheme: Scheme) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// Sets what counts as a refusal, from the answer's head. Default: see the [module's](super) second rule.
+    #[must_use]
+    pub fn classifier(
+        mut self,
+        classifier: impl Fn(&response::Parts) -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        self.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// Sets up to how many bytes of a body are remembered for a replay. Default: 64 KiB. 0 remembers none.
+    #[must_use]
+    pub const fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Whether this request gets a token.
+    pub fn wants_token(&self, head: &request::Parts) -> bool {
+        head.method != Method::CONNECT
+            && !(head.headers.contains_key(&self.header) && Guard::OwnAuthorization.on())
+            && head.extensions.get::<NoToken>().is_none()
+            && (self.origins.allow(&head.uri) || !Guard::Origin.on())
+    }
+
+    /// Up to how many bytes of this request's body are remembered.
+    pub fn limit_for(&self, head: &request::Parts) -> Option<usize> {
+        head.extensions.get::<NoReplay>().is_none().then_some(self.body_limit)
+    }
+
+    /// Puts the token into the headers.
+    pub fn attach(&self, headers: &mut HeaderMap, token: &Token) {
+        // A token is made of a valid header value, and a scheme's name adds nothing that is not valid in one.
+        if let Ok(value) = self.scheme.value(token) {
+            headers.insert(self.header.clone(), value);
+        }
+    }
+
+    /// What this answer says of the token.
+    pub fn judge(&self, head: &response::Parts) -> Verdict {
+        match &self.classifier {
+            Some(classifier) => classifier(head),
+            None => judge(head, self.scheme.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("origins", &self.origins)
+            .field("header", &self.header)
+            .field("scheme", &self.scheme)
+            .field("body_limit", &self.body_limit)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy::new(Origins::only("https://api.example.com").unwrap())
+    }
+
+    fn wants(change: impl FnOnce(http::request::Builder) -> http::request::Builder) -> bool {
+        let request = change(http::Request::get("https://api.example.com/x"));
+        policy().wants_token(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn a_token_goes_to_allowed_origins_and_not_over_the_callers_own() {
+        assert!(wants(|r| r));
+        assert!(!wants(|r| r.uri("https://evil.example/x")));
+        assert!(!wants(|r| r.header("authorization", "Basic x")));
+        assert!(!wants(|r| r.extension(NoToken)));
+        assert!(!wants(|r| r.method(Method::CONNECT)));
+    }
+
+    #[test]
+    fn a_header_and_a_scheme_of_the_apis_own() {
+        let token = Token::new(&"secret".into(), crate::Version::FIRST, None).unwrap();
+        let mut headers = HeaderMap::new();
+        let raw = policy().header(HeaderName::from_static("x-auth-token")).scheme(Scheme::RAW);
+        raw.attach(&mut headers, &token);
+        assert_eq!(headers["x-auth-token"], "secret");
+        assert!(headers["x-auth-token"].is_sensitive());
+        policy().scheme(Scheme::named("Token").unwrap()).attach(&mut headers, &token);
+        assert_eq!(headers["authorization"], "Token secret");
+        assert!(Scheme::named("two words").is_err());
+    }
+}

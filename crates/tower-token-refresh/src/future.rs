@@ -1,0 +1,270 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use token_core::http::{Attempt, Next, Replay, ReplayBody, SavedHead, Verdict};
+use token_core::{Error, Token, TokenSource};
+use tower_service::Service;
+
+use crate::BoxError;
+use crate::service::Kept;
+
+/// How many bytes of a replaced refusal are read so that its connection can be used again.
+const DRAIN_LIMIT: usize = 64 * 1024;
+
+type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
+
+pin_project! {
+    /// The answer to a request that went through [`TokenRefresh`](crate::TokenRefresh).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops this request and nothing else: a refresh that it started goes on.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, T, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        B: Body,
+    {
+        #[pin]
+        state: State<S, T, B, R, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, T, B, R, F>
+    where
+        B: Body,
+    {
+        /// Waiting for the first token.
+        Attaching {
+            token: TokenFuture,
+            // Both are there until the token is.
+            ready: Option<S>,
+            request: Option<(Request<ReplayBody<B>>, Replay<B>)>,
+            kept: Arc<Kept<S, T>>,
+        },
+        /// The first call; `None` in it: an untouched request.
+        Calling {
+            #[pin]
+            future: F,
+            sent: Option<Sent<S, T, B>>,
+        },
+        /// Waiting for a token to replace the refused one.
+        Renewing {
+            renewal: TokenFuture,
+            refusal: Option<Response<R>>,
+            sent: Option<Sent<S, T, B>>,
+        },
+        /// Waiting for a service to be ready for the replay.
+        Readying {
+            service: S,
+            request: Option<Request<ReplayBody<B>>>,
+            drain: Drain<R>,
+        },
+        /// The second call.
+        Replaying {
+            #[pin]
+            future: F,
+            drain: Drain<R>,
+        },
+    }
+}
+
+/// What a replay needs to know of the first call.
+struct Sent<S, T, B: Body> {
+    token: Token,
+    again: Option<(SavedHead, Replay<B>)>,
+    kept: Arc<Kept<S, T>>,
+}
+
+impl<S, T, B, R> ResponseFuture<S, T, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    T: TokenSource,
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    pub(crate) fn untouched(future: S::Future) -> Self {
+        Self { state: State::Calling { future, sent: None } }
+    }
+
+    pub(crate) fn calling(
+        service: &mut S,
+        kept: &Arc<Kept<S, T>>,
+        request: Request<ReplayBody<B>>,
+        replay: Replay<B>,
+        token: Token,
+    ) -> Self {
+        let (future, sent) = call(service, kept, request, replay, token);
+        Self { state: State::Calling { future, sent: Some(sent) } }
+    }
+
+    pub(crate) fn attaching(
+        ready: S,
+        kept: &Arc<Kept<S, T>>,
+        request: Request<ReplayBody<B>>,
+        replay: Replay<B>,
+    ) -> Self {
+        let source = kept.source.clone();
+        let token: TokenFuture = Box::pin(async move { source.token().await });
+        let state = State::Attaching {
+            token,
+            ready: Some(ready),
+            request: Some((request, replay)),
+            kept: Arc::clone(kept),
+        };
+        Self { state }
+    }
+}
+
+fn call<S, T, B>(
+    service: &mut S,
+    kept: &Arc<Kept<S, T>>,
+    request: Request<ReplayBody<B>>,
+    replay: Replay<B>,
+    token: Token,
+) -> (S::Future, Sent<S, T, B>)
+where
+    S: Service<Request<ReplayBody<B>>>,
+    B: Body,
+{
+    let (mut head, body) = request.into_parts();
+    let again = replay.is_possible().then(|| (SavedHead::of(&head), replay));
+    kept.policy.attach(&mut head.headers, &token);
+    let future = service.call(Request::from_parts(head, body));
+    (future, Sent { token, again, kept: Arc::clone(kept) })
+}
+
+impl<S, T, B, R> Future for ResponseFuture<S, T, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    T: TokenSource,
+    B: Body,
+    B::Error: Into<BoxError>,
+    R: Body,
+{
+    type Output = Result<Response<R>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Attaching { token, ready, request, kept } => {
+                    let token = ready!(token.as_mut().poll(cx))?;
+                    let (Some(mut service), Some((request, replay))) = (ready.take(), request.take()) else {
+                        return Poll::Pending;
+                    };
+                    let (future, sent) = call(&mut service, kept, request, replay, token);
+                    State::Calling { future, sent: Some(sent) }
+                }
+                StateProjection::Calling { future, sent } => {
+                    let answer = ready!(future.poll(cx)).map_err(Into::into)?;
+                    let Some(sent) = sent.take() else { return Poll::Ready(Ok(answer)) };
+                    let (head, body) = answer.into_parts();
+                    let verdict = sent.kept.policy.judge(&head);
+                    let answer = Response::from_parts(head, body);
+                    if verdict == Verdict::Accepted {
+                        return Poll::Ready(Ok(answer));
+                    }
+                    let possible = sent.again.as_ref().is_some_and(|(_, replay)| replay.is_possible());
+                    let (source, token) = (sent.kept.source.clone(), sent.token.clone());
+                    let mut renewal: TokenFuture = Box::pin(async move { source.renew(&token).await });
+                    match Next::after(Attempt::First, verdict, possible) {
+                        Next::Return => return Poll::Ready(Ok(answer)),
+                        Next::RenewAndReturn => {
+                            // Polled once, the renewal goes on by itself.
+                            let _ = renewal.as_mut().poll(cx);
+                            return Poll::Ready(Ok(answer));
+                        }
+                        Next::RenewAndReplay => {
+                            State::Renewing { renewal, refusal: Some(answer), sent: Some(sent) }
+                        }
+                    }
+                }
+                StateProjection::Renewing { renewal, refusal, sent } => {
+                    let renewed = ready!(renewal.as_mut().poll(cx));
+                    let (Some(answer), Some(sent)) = (refusal.take(), sent.take()) else { return Poll::Pending };
+                    let Ok(token) = renewed else { return Poll::Ready(Ok(answer)) };
+                    // The stream may have outgrown the limit while the renewal was under way.
+                    let Some((saved, body)) = sent.again.and_then(|(saved, replay)| Some((saved, replay.take()?)))
+                    else {
+                        return Poll::Ready(Ok(answer));
+                    };
+                    let mut request = saved.into_request(body);
+                    sent.kept.policy.attach(request.headers_mut(), &token);
+                    State::Readying {
+                        service: sent.kept.service(),
+                        request: Some(request),
+                        drain: Drain::new(answer.into_body()),
+                    }
+                }
+                StateProjection::Readying { service, request, drain } => {
+                    drain.poll(cx);
+                    ready!(service.poll_ready(cx)).map_err(Into::into)?;
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    let future = service.call(request);
+                    State::Replaying { future, drain: std::mem::take(drain) }
+                }
+                StateProjection::Replaying { future, drain } => {
+                    drain.poll(cx);
+                    return Poll::Ready(ready!(future.poll(cx)).map_err(Into::into));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, T, B, R> fmt::Debug for ResponseFuture<S, T, B, R>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    B: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// The rest of a replaced refusal. Read beside the replay, and dropped with it at the latest: a body that was not read to
+/// its end costs its connection.
+struct Drain<R> {
+    body: Option<Pin<Box<R>>>,
+    left: usize,
+}
+
+impl<R: Body> Drain<R> {
+    fn new(body: R) -> Self {
+        Self { body: (!body.is_end_stream()).then(|| Box::pin(body)), left: DRAIN_LIMIT }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        while let Some(body) = &mut self.body {
+            match body.as_mut().poll_frame(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(frame))) => {
+                    let bytes = frame.data_ref().map_or(0, Buf::remaining);
+                    match self.left.checked_sub(bytes) {
+                        Some(left) => self.left = left,
+                        None => self.body = None,
+                    }
+                }
+                Poll::Ready(Some(Err(_)) | None) => self.body = None,
+            }
+        }
+    }
+}
+
+impl<R> Default for Drain<R> {
+    fn default() -> Self {
+        Self { body: None, left: 0 }
+    }
+}

@@ -1,0 +1,64 @@
+use clap::{Parser, ValueEnum};
+
+/// Thousands of concurrent requests, one expired token, one refresh.
+///
+/// Without --token-url it starts a server of its own: two rounds of --requests, the second of which has every access
+/// token revoked in mid-flight, then --seconds of load on tokens that live one second.
+#[derive(Debug, Parser)]
+pub(crate) struct Options {
+    /// Requests in each round.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) requests: u64,
+
+    /// Tasks that send requests at the same time, over at most 256 sockets; at most 256 of them in the sustained part.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) concurrency: u64,
+
+    /// Seconds of sustained load afterwards, over many expiries.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seconds: u64,
+
+    /// Print one line of JSON instead of the table and the progress.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Bytes in the body of each request that is no GET.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) body_bytes: usize,
+
+    /// Method of every request. Default: GET and POST in turn against the own server, GET against another.
+    #[arg(long)]
+    pub(crate) method: Option<http::Method>,
+
+    /// The token endpoint of another server, to use instead of the own one.
+    #[arg(long, requires_all = ["client_id", "refresh_token", "api_url"])]
+    pub(crate) token_url: Option<String>,
+
+    /// The client's id there.
+    #[arg(long, requires = "token_url")]
+    pub(crate) client_id: Option<String>,
+
+    /// The client's secret there; without one it is a public client.
+    #[arg(long, requires = "token_url")]
+    pub(crate) client_secret: Option<String>,
+
+    /// How the client says who it is there.
+    #[arg(long, value_enum, default_value_t = ClientAuthentication::Basic)]
+    pub(crate) client_auth: ClientAuthentication,
+
+    /// The refresh token to begin with. It is used up: with a server that rotates, get a new one for each run.
+    #[arg(long, requires = "token_url")]
+    pub(crate) refresh_token: Option<String>,
+
+    /// The URL that the requests go to.
+    #[arg(long, requires = "token_url")]
+    pub(crate) api_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ClientAuthentication {
+    /// By the HTTP Basic scheme.
+    Basic,
+    /// By fields of the form.
+    Post,
+}

@@ -1,0 +1,89 @@
+//! What is told at the end.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::load::Tally;
+use crate::target::Target;
+
+/// The figures of a run; the names are those of the JSON line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    requests: u64,
+    ok: u64,
+    failed: u64,
+    unauthorized: u64,
+    replayed: u64,
+    token_requests: u64,
+    expiries: u64,
+    reuse_detected: u64,
+    elapsed_ms: u128,
+    #[serde(skip)]
+    first_failure: Option<String>,
+}
+
+impl Report {
+    pub(crate) async fn new(target: &Target, tally: &Tally, elapsed: Duration) -> Self {
+        let counters = target.kit_server().map(|server| server.counters());
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        Self {
+            requests: count(&tally.requests),
+            ok: count(&tally.ok),
+            failed: count(&tally.failed),
+            unauthorized: count(&tally.unauthorized),
+            replayed: count(&tally.replayed),
+            // The kit's own count where there is one: it sees what a client might not know of.
+            token_requests: counters.map_or(target.occasions.token_requests(), |counters| counters.token_requests),
+            expiries: target.occasions.count_occasions(),
+            reuse_detected: counters.map_or(target.occasions.refused_grants(), |counters| counters.reuse_detected),
+            elapsed_ms: elapsed.as_millis(),
+            first_failure: tally.first_failure.get().cloned(),
+        }
+    }
+
+    pub(crate) fn print(&self, json: bool) {
+        if json {
+            // Integers only: cannot fail.
+            println!("{}", serde_json::to_string(self).unwrap_or_default());
+            return;
+        }
+        let seconds = self.elapsed_ms as f64 / 1000.0;
+        println!();
+        for (what, figure) in [
+            ("requests", self.requests),
+            ("  succeeded", self.ok),
+            ("  failed", self.failed),
+            ("  got a 401 in the end", self.unauthorized),
+            ("  refused, then sent again", self.replayed),
+            ("occasions that required a new token", self.expiries),
+            ("token requests", self.token_requests),
+            ("refresh tokens used twice", self.reuse_detected),
+        ] {
+            println!("{what:<38}{figure:>10}");
+        }
+        println!("{:<38}{seconds:>8.1} s", "time");
+    }
+
+    /// What the run shows to be wrong, if anything.
+    pub(crate) fn defect(&self) -> Option<String> {
+        if self.failed > 0 {
+            let first = self.first_failure.as_deref().unwrap_or("unknown");
+            return Some(format!(
+                "{} of {} requests failed, the first with: {first}. See that the API is reachable and takes these tokens.",
+                self.failed, self.requests
+            ));
+        }
+        if self.reuse_detected > 0 {
+            return Some(format!("{} refresh tokens were refused as used.", self.reuse_detected));
+        }
+        if self.token_requests != self.expiries {
+            return Some(format!(
+                "{} occasions required a new token, and {} were requested.",
+                self.expiries, self.token_requests
+            ));
+        }
+        None
+    }
+}

@@ -1,0 +1,188 @@
+//! What the requests go to, and the client that sends them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use token_core::endpoint::{ClientAuth, TokenEndpoint};
+use token_core::http::{Origins, ReplayBody};
+use token_core::{TokenKey, TokenManager, TokenSet};
+use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
+use tokio::sync::Semaphore;
+use tower::{Layer, Service};
+use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
+
+use crate::occasions::{Occasions, Watched};
+use crate::options::{ClientAuthentication, Options};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+const SOCKETS: usize = 256;
+
+/// The first token of the kit's server is to be expired when the requests come.
+const FIRST_LIFETIME: Duration = Duration::from_millis(200);
+
+/// The tokens of the two rounds outlive them, so that each round has one occasion.
+const ROUND_LIFETIME: Duration = Duration::from_secs(300);
+
+/// The layer under test around a client that never opens more sockets than it may.
+pub(crate) type StampedeClient = TokenRefresh<Sockets>;
+
+pub(crate) struct Target {
+    pub(crate) client: StampedeClient,
+    pub(crate) url: http::Uri,
+    pub(crate) occasions: Occasions,
+    kit: Option<AuthorizationServer>,
+    method: Option<Method>,
+}
+
+impl Target {
+    pub(crate) async fn new(options: &Options) -> Result<Self, BoxError> {
+        match &options.token_url {
+            Some(token_url) => Self::other(options, token_url).await,
+            None => Self::kit(options).await,
+        }
+    }
+
+    /// A server of our own, with a login whose access token has expired.
+    async fn kit(options: &Options) -> Result<Self, BoxError> {
+        let server = AuthorizationServer::builder().access_lifetime(FIRST_LIFETIME).start()?;
+        let login = server.sign_in(DEFAULT_CLIENT_ID);
+        let end = SystemTime::now() + login.expires_in();
+        tokio::time::sleep(login.expires_in()).await;
+        server.set_access_lifetime(ROUND_LIFETIME);
+        let seed =
+            TokenSet::new(login.access_token()).with_refresh_token(login.refresh_token()).with_expires_at(end);
+        let auth = ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
+        let (url, origin) = (server.api_url().parse()?, server.origin().to_owned());
+        let occasions = Occasions::default();
+        let (_, client) = client(&server.token_url(), auth, seed, &origin, &occasions)?;
+        Ok(Self { client, url, occasions, kit: Some(server), method: options.method.clone() })
+    }
+
+    /// Somebody else's server, asked for its first token before the load begins.
+    async fn other(options: &Options, token_url: &str) -> Result<Self, BoxError> {
+        // clap sees to it that they are there.
+        let text = |option: &Option<String>| option.clone().unwrap_or_default();
+        let id = text(&options.client_id);
+        let auth = match (&options.client_secret, options.client_auth) {
+            (None, _) => ClientAuth::none(id),
+            (Some(secret), ClientAuthentication::Basic) => ClientAuth::basic(id, secret.as_str()),
+            (Some(secret), ClientAuthentication::Post) => ClientAuth::form(id, secret.as_str()),
+        };
+        let api_url = text(&options.api_url);
+        let url: http::Uri = api_url
+            .parse()
+            .map_err(|_| format!("--api-url {api_url} is not a URL; give one such as https://api.example.com/v1/me"))?;
+        let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
+            return Err(format!("--api-url {api_url} has no scheme or host; write it whole, https://… first").into());
+        };
+        let origin = format!("{scheme}://{authority}");
+        let seed = TokenSet::from_refresh_token(text(&options.refresh_token));
+        let occasions = Occasions::default();
+        let (tokens, client) = client(token_url, auth, seed, &origin, &occasions)?;
+        tokens.ready().await.map_err(|error| match error.refresh_error() {
+            Some(cause) => format!("no first token: {error}: {cause}. Check --token-url, the client and the refresh token."),
+            None => format!("no first token: {error}"),
+        })?;
+        let method = Some(options.method.clone().unwrap_or(Method::GET));
+        Ok(Self { client, url, occasions, kit: None, method })
+    }
+
+    pub(crate) fn has_kit(&self) -> bool {
+        self.kit.is_some()
+    }
+
+    pub(crate) fn kit_server(&self) -> Option<&AuthorizationServer> {
+        self.kit.as_ref()
+    }
+
+    /// Refuses every access token from now on. Another server cannot be told to.
+    pub(crate) fn revoke(&self) {
+        if let Some(server) = &self.kit {
+            self.occasions.revoked();
+            server.revoke_access_tokens();
+        }
+    }
+
+    pub(crate) fn shorten_lifetime(&self, lifetime: Duration) {
+        if let Some(server) = &self.kit {
+            server.set_access_lifetime(lifetime);
+            self.revoke();
+        }
+    }
+
+    /// GET and POST in turn, unless one was asked for.
+    pub(crate) fn method(&self, number: u64) -> Method {
+        self.method.clone().unwrap_or(if number.is_multiple_of(2) { Method::GET } else { Method::POST })
+    }
+}
+
+fn client(
+    token_url: &str,
+    auth: ClientAuth,
+    seed: TokenSet,
+    origin: &str,
+    occasions: &Occasions,
+) -> Result<(TokenManager, StampedeClient), BoxError> {
+    let endpoint = Watched { endpoint: HyperEndpoint::new(connector()), occasions: occasions.clone() };
+    let endpoint = TokenEndpoint::refresh_token(endpoint, token_url, auth);
+    let tokens = TokenManager::builder(endpoint).key(TokenKey::new("stampede")?).seed(seed).build()?;
+    let layer = TokenRefreshLayer::new(tokens.clone(), Origins::only(origin)?);
+    Ok((tokens, layer.layer(Sockets::new())))
+}
+
+fn connector() -> HttpsConnector<HttpConnector> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http)
+}
+
+/// hyper's client, with at most 256 requests on the wire. The limit is below the layer, so that all requests meet the
+/// expired token, and holds until an answer was read.
+#[derive(Clone)]
+pub(crate) struct Sockets {
+    client: Client<HttpsConnector<HttpConnector>, ReplayBody<Full<Bytes>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Sockets {
+    fn new() -> Self {
+        let client =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(SOCKETS).build(connector());
+        Self { client, permits: Arc::new(Semaphore::new(SOCKETS)) }
+    }
+}
+
+impl Service<Request<ReplayBody<Full<Bytes>>>> for Sockets {
+    type Response = Response<Full<Bytes>>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReplayBody<Full<Bytes>>>) -> Self::Future {
+        let Self { client, permits } = self.clone();
+        Box::pin(async move {
+            let _permit = permits.acquire().await?;
+            if let Some(sends) = request.extensions().get::<crate::load::Sends>() {
+                sends.count();
+            }
+            let (head, body) = client.request(request).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(Response::from_parts(head, Full::new(body)))
+        })
+    }
+}
