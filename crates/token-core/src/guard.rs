@@ -33,8 +33,6 @@ pub(crate) enum Guard {
     RejectedVersion,
     /// Callers join the flight under way.
     SingleFlight,
-    /// A flight does not end because the caller that started it goes away.
-    Detached,
     /// Nothing is tried during the backoff.
     NegativeCache,
     /// Refusals of new tokens are paced.

@@ -174,7 +174,7 @@ impl TokenManagerBuilder {
     }
 
     /// Builds the manager. Works outside a runtime too: the refreshing ahead of time then starts with the first call
-    /// within one.
+    /// within one. The runtime must be tokio's with time enabled, as `#[tokio::main]` and `#[tokio::test]` make it.
     ///
     /// # Errors
     ///

@@ -65,7 +65,7 @@ impl Inner {
     }
 
     /// Takes in what the store holds now. Returns whether that was news.
-    async fn look(&self) -> bool {
+    pub(super) async fn look(&self) -> bool {
         let Ok(current) = self.load().await else { return false };
         let before = self.published.version();
         let news = {

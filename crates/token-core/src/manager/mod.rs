@@ -19,6 +19,7 @@ use crate::refresher::{ErasedRefresher, Refresher};
 use crate::source::TokenSource;
 use crate::store::{SharedStore, Stamp};
 use crate::token::{Token, TokenSet};
+use crate::version::Version;
 
 mod builder;
 mod change;
@@ -215,7 +216,11 @@ impl TokenManager {
     ///
     /// As for [`token`](Self::token).
     pub async fn refresh_now(&self) -> Result<Token, Error> {
-        let newer_than = self.inner.published.version();
+        if self.inner.known_version().is_none() {
+            // What the store holds is not new, however fresh it is.
+            self.inner.look().await;
+        }
+        let newer_than = self.inner.known_version();
         self.inner.obtain(Demand { newer_than, ..Demand::default() }, Cause::Hand).await
     }
 
@@ -461,6 +466,10 @@ impl Inner {
     /// This moment's place within a jitter, from 0 to 1.
     fn dice(&self) -> f64 {
         fastrand::f64()
+    }
+
+    fn known_version(&self) -> Option<Version> {
+        self.state().replica.known().map(|known| known.record.version)
     }
 
     fn is_stale(&self) -> bool {

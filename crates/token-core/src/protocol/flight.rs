@@ -64,8 +64,8 @@ enum At {
     Looking,
     /// A swap whose result is looked at and decided upon like a load: seed, repair, undo of a late intent.
     Preparing(Pending),
-    /// The intent; `confirming` after a swap whose answer was lost.
-    Acquiring { pending: Pending, asked: Moment, base: Record, confirming: bool },
+    /// The intent: its swap, or the load that says whether a swap whose answer was lost happened.
+    Acquiring { pending: Pending, asked: Moment, base: Record },
     Exchanging { base: Option<Record>, intent: bool },
     /// `invalid_grant` came; is it about the newest token?
     Reloading { base: Record, error: RefreshError },
@@ -117,7 +117,7 @@ impl Replica {
                 self.decide(ctx)
             }
             (At::Preparing(_), Event::Swapped(Err(error))) => self.without_store(error, ctx),
-            (At::Acquiring { pending, asked, base, .. }, event) => self.acquired(pending, asked, base, event, ctx),
+            (At::Acquiring { pending, asked, base }, event) => self.acquired(pending, asked, base, event, ctx),
             (At::Exchanging { base, intent }, Event::Exchanged { sent, result }) => match result {
                 Ok(tokens) => self.answered(base, tokens, sent, ctx),
                 Err(error) => self.not_answered(base, intent, error, ctx),
@@ -274,7 +274,7 @@ impl Replica {
         self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate: Fate::NotSpent });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
-        self.set(At::Acquiring { pending, asked: ctx.now, base, confirming: false });
+        self.set(At::Acquiring { pending, asked: ctx.now, base });
         swap
     }
 
@@ -294,7 +294,7 @@ impl Replica {
             }
             // The intent may be in: the record says so by its stamp.
             Event::Swapped(Err(error)) if error.kind() == StoreErrorKind::Indeterminate => {
-                self.set(At::Acquiring { pending, asked, base, confirming: true });
+                self.set(At::Acquiring { pending, asked, base });
                 return Action::Load;
             }
             Event::Loaded(Ok(current)) => {

@@ -1,0 +1,174 @@
+//! The manager over a refresher and a store that tests hold by the hand.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::clock::ManualClock;
+use crate::manager::{TokenManager, TokenManagerBuilder};
+use crate::refresher::{RefreshError, Refresher, Spends};
+use crate::store::{
+    Capabilities, Cursor, Durability, Expect, MemoryStore, Page, Provenance, Stamp, StoreError, StoreKey, Swap,
+    TokenStore, Versioned,
+};
+use crate::token::TokenSet;
+
+mod every_order;
+mod lifetimes;
+pub(crate) mod rules;
+
+/// Runs a test on one thread, so that a guard switched off there is off for all of it.
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test)
+}
+
+/// Lets every task on this thread go on until all of them wait.
+pub(super) async fn settle() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A rotating server in a few lines: refresh token `n` is answered with access token and refresh token `n + 1`, unless a
+/// failure was scripted. Each answer may have to wait for a permit.
+#[derive(Clone)]
+pub(super) struct Script {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    spends: Spends,
+    calls: AtomicUsize,
+    presented: Mutex<Vec<String>>,
+    failures: Mutex<VecDeque<RefreshError>>,
+    lifetime: Mutex<Option<Duration>>,
+    panics: AtomicUsize,
+    gate: Option<Arc<Semaphore>>,
+}
+
+impl Script {
+    pub(super) fn new(spends: Spends) -> Self {
+        Self::with_gate(spends, None)
+    }
+
+    /// Answers only as often as the gate has permits.
+    pub(super) fn with_gate(spends: Spends, gate: Option<Arc<Semaphore>>) -> Self {
+        let shared = Shared {
+            spends,
+            calls: AtomicUsize::new(0),
+            presented: Mutex::default(),
+            failures: Mutex::default(),
+            lifetime: Mutex::new(Some(Duration::from_secs(3600))),
+            panics: AtomicUsize::new(0),
+            gate,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.shared.calls.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn presented(&self) -> Vec<String> {
+        self.shared.presented.lock().unwrap().clone()
+    }
+
+    pub(super) fn fail(&self, failures: impl IntoIterator<Item = RefreshError>) {
+        self.shared.failures.lock().unwrap().extend(failures);
+    }
+
+    pub(super) fn panic_next(&self) {
+        self.shared.panics.store(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_lifetime(&self, lifetime: Option<Duration>) {
+        *self.shared.lifetime.lock().unwrap() = lifetime;
+    }
+}
+
+impl Refresher for Script {
+    async fn refresh(&self, current: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
+        let shared = &self.shared;
+        let call = shared.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let presented = current.and_then(TokenSet::refresh_token).map_or("", |token| token.expose_secret());
+        shared.presented.lock().unwrap().push(presented.to_owned());
+        if let Some(gate) = &shared.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        if shared.panics.swap(0, Ordering::SeqCst) == 1 {
+            panic!("scripted");
+        }
+        if let Some(failure) = shared.failures.lock().unwrap().pop_front() {
+            return Err(failure);
+        }
+        let mut tokens = TokenSet::new(format!("at-{call}")).with_refresh_token(format!("rt-{call}"));
+        if let Some(lifetime) = *shared.lifetime.lock().unwrap() {
+            tokens = tokens.with_expires_in(lifetime);
+        }
+        Ok(tokens)
+    }
+
+    fn spends(&self, _: Option<&TokenSet>) -> Spends {
+        self.shared.spends
+    }
+}
+
+/// A manager over a script, on a clock that stands still, with a seed.
+pub(super) fn builder(script: &Script, clock: &ManualClock) -> TokenManagerBuilder {
+    TokenManager::builder(script.clone()).clock(clock.clone()).seed(TokenSet::from_refresh_token("rt-0"))
+}
+
+/// A store that does each operation only when there is a permit, and fails as often as told.
+#[derive(Clone, Default)]
+pub(super) struct TestStore {
+    pub(super) memory: MemoryStore,
+    pub(super) gate: Option<Arc<Semaphore>>,
+    pub(super) failing: Arc<AtomicUsize>,
+}
+
+impl TestStore {
+    async fn pass(&self) -> Result<(), StoreError> {
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        let fail = |left: usize| left.checked_sub(1);
+        match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fail) {
+            Ok(_) => Err(StoreError::new(crate::store::StoreErrorKind::Refused, "scripted")),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl TokenStore for TestStore {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {
+        self.pass().await?;
+        self.memory.load(key).await
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &StoreKey,
+        expect: Expect,
+        new: &Versioned,
+        durability: Durability,
+    ) -> Result<Swap, StoreError> {
+        self.pass().await?;
+        self.memory.compare_and_swap(key, expect, new, durability).await
+    }
+
+    async fn changed(&self, key: &StoreKey, since: Option<Stamp>, timeout: Duration) -> Result<(), StoreError> {
+        self.memory.changed(key, since, timeout).await
+    }
+
+    async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
+        self.memory.list(after).await
+    }
+}
