@@ -1,1 +1,17 @@
-//! Under construction.
+//! What the end-to-end tests share: the kit's server with somebody logged in, a manager on it, a client with the layer,
+//! and the means to wait for things instead of hoping for them.
+
+mod client;
+mod kit;
+mod store;
+mod wait;
+
+pub use self::client::{
+    Answer, ApiClient, HoldAnswer, Layered, Sends, TestBody, Wire, empty, whole,
+};
+pub use self::kit::{Gate, Gated, Http, Kit};
+pub use self::store::GatedStore;
+pub use self::wait::{event, poll_once, soon, until, waiting};
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

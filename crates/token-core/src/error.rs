@@ -53,7 +53,11 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(key: &TokenKey, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(
+        key: &TokenKey,
+        kind: ErrorKind,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let inner = Inner { kind, grant: key.to_string(), message: message.into(), source: None };
         Self { inner: Arc::new(inner), retry_after: None }
     }
@@ -64,12 +68,20 @@ impl Error {
         message: impl Into<Cow<'static, str>>,
         source: RefreshError,
     ) -> Self {
-        let inner =
-            Inner { kind, grant: key.to_string(), message: message.into(), source: Some(Source::Refresh(source)) };
+        let inner = Inner {
+            kind,
+            grant: key.to_string(),
+            message: message.into(),
+            source: Some(Source::Refresh(source)),
+        };
         Self { inner: Arc::new(inner), retry_after: None }
     }
 
-    pub(crate) fn store(key: &TokenKey, message: impl Into<Cow<'static, str>>, source: StoreError) -> Self {
+    pub(crate) fn store(
+        key: &TokenKey,
+        message: impl Into<Cow<'static, str>>,
+        source: StoreError,
+    ) -> Self {
         let inner = Inner {
             kind: ErrorKind::Store,
             grant: key.to_string(),

@@ -79,7 +79,9 @@ pub enum Event {
 impl Event {
     pub(crate) fn log(&self, grant: &str) {
         match self {
-            Self::Refreshed { version } => tracing::info!(grant, %version, "access token refreshed"),
+            Self::Refreshed { version } => {
+                tracing::info!(grant, %version, "access token refreshed")
+            }
             Self::Adopted { version } => {
                 tracing::debug!(grant, %version, "newer tokens taken over from the store");
             }
@@ -93,8 +95,12 @@ impl Event {
             Self::CommitDelayed => {
                 tracing::error!(grant, "store failed to take new tokens, serving from memory");
             }
-            Self::TakenOver => tracing::warn!(grant, "refresh of a process that is gone taken over"),
-            Self::RecordRepaired => tracing::error!(grant, "store fell back or lost the record, repaired"),
+            Self::TakenOver => {
+                tracing::warn!(grant, "refresh of a process that is gone taken over")
+            }
+            Self::RecordRepaired => {
+                tracing::error!(grant, "store fell back or lost the record, repaired")
+            }
             Self::AnswerDropped => tracing::warn!(grant, "late answer dropped"),
             Self::Lagged { .. } => {}
         }

@@ -101,12 +101,16 @@ impl Freshness {
             if (0.0..=most).contains(&value) {
                 return Ok(());
             }
-            Err(ConfigError::new(format!("the {what} is {value}; it must lie between 0 and {most}")))
+            Err(ConfigError::new(format!(
+                "the {what} is {value}; it must lie between 0 and {most}"
+            )))
         };
         within("refresh fraction", self.refresh_fraction, WIDEST_WINDOW)?;
         within("jitter", self.jitter, 0.5)?;
         if self.every.is_some_and(|interval| interval < SHORTEST_LIFETIME) {
-            return Err(ConfigError::new("the fixed refresh interval is below 1 s; set 1 s or more"));
+            return Err(ConfigError::new(
+                "the fixed refresh interval is below 1 s; set 1 s or more",
+            ));
         }
         Ok(())
     }
@@ -135,7 +139,8 @@ impl Freshness {
         let lifetime = (ends - obtained).clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME);
         let end = obtained.saturating_add(lifetime);
         let spread = 1.0 + self.jitter * (dice * 2.0 - 1.0);
-        let window = self.refresh_before.min(lifetime.mul_f64(self.refresh_fraction)).mul_f64(spread);
+        let window =
+            self.refresh_before.min(lifetime.mul_f64(self.refresh_fraction)).mul_f64(spread);
         let window = window.min(lifetime.mul_f64(WIDEST_WINDOW));
         let early = self.expire_early.min(lifetime.mul_f64(self.expire_early_fraction));
         let expired = end.saturating_sub(early);
@@ -212,11 +217,11 @@ impl Deadlines {
         self.expired.is_some_and(|deadline| deadline.passed(now))
     }
 
-    /// Makes the token stale and expired as of now. When it ends elsewhere stays as it is.
-    pub(crate) fn expire(&mut self, now: Moment) {
-        let now = Deadline { monotonic: now.monotonic(), wall: now.wall() };
-        self.stale = Some(now);
-        self.expired = Some(now);
+    /// Makes the token stale and expired, for any clock however coarse. When it ends elsewhere stays as it is.
+    pub(crate) fn expire(&mut self) {
+        let long_ago = Deadline { monotonic: Duration::ZERO, wall: Duration::ZERO };
+        self.stale = Some(long_ago);
+        self.expired = Some(long_ago);
     }
 
     /// Whether the token is sure to last for `life` from now. A token without a known end always is.
@@ -245,23 +250,34 @@ mod tests {
 
     #[test]
     fn the_defaults_are_a_fifth_capped_at_five_minutes_and_a_twentieth_capped_at_ten_seconds() {
-        for (lifetime, stale, expired) in [(3600.0, 3300.0, 3590.0), (100.0, 80.0, 95.0), (1.0, 0.8, 0.95)] {
+        for (lifetime, stale, expired) in
+            [(3600.0, 3300.0, 3590.0), (100.0, 80.0, 95.0), (1.0, 0.8, 0.95)]
+        {
             let deadlines = deadlines(Freshness::default(), lifetime, 0.5);
-            assert!(!deadlines.is_stale(after(stale - 0.01)) && deadlines.is_stale(after(stale)), "{lifetime}");
-            assert!(!deadlines.is_expired(after(expired - 0.01)) && deadlines.is_expired(after(expired)), "{lifetime}");
+            assert!(
+                !deadlines.is_stale(after(stale - 0.01)) && deadlines.is_stale(after(stale)),
+                "{lifetime}"
+            );
+            assert!(
+                !deadlines.is_expired(after(expired - 0.01))
+                    && deadlines.is_expired(after(expired)),
+                "{lifetime}"
+            );
         }
     }
 
     #[test]
     fn jitter_moves_the_refresh_by_a_fifth_of_the_window_either_way() {
-        let stale_at = |dice| deadlines(Freshness::default(), 100.0, dice).stale.unwrap().remaining(START);
+        let stale_at =
+            |dice| deadlines(Freshness::default(), 100.0, dice).stale.unwrap().remaining(START);
         assert_eq!(stale_at(0.0), Duration::from_secs(84));
         assert_eq!(stale_at(1.0), Duration::from_secs(76));
     }
 
     #[test]
     fn a_window_longer_than_the_lifetime_does_not_make_every_token_stale_on_arrival() {
-        let wide = Freshness::default().refresh_before(Duration::from_secs(900)).refresh_fraction(0.9);
+        let wide =
+            Freshness::default().refresh_before(Duration::from_secs(900)).refresh_fraction(0.9);
         assert!(!deadlines(wide, 900.0, 0.5).is_stale(after(1.0)));
     }
 
@@ -277,7 +293,10 @@ mod tests {
     fn a_wall_clock_set_back_does_not_keep_a_token_alive() {
         let deadlines = deadlines(Freshness::default(), 100.0, 0.5);
         let year = Duration::from_secs(365 * 86_400);
-        let set_back = Moment::new(START.monotonic() + Duration::from_secs(100), START.wall().saturating_sub(year));
+        let set_back = Moment::new(
+            START.monotonic() + Duration::from_secs(100),
+            START.wall().saturating_sub(year),
+        );
         assert!(deadlines.is_expired(set_back));
         assert!(!deadlines.ended.unwrap().passed_for_sure(set_back));
     }
@@ -285,11 +304,17 @@ mod tests {
     #[test]
     fn a_monotonic_clock_that_stood_still_does_not_keep_a_token_alive() {
         let deadlines = deadlines(Freshness::default(), 100.0, 0.5);
-        assert!(deadlines.is_expired(Moment::new(START.monotonic(), START.wall() + Duration::from_secs(100))));
+        assert!(
+            deadlines.is_expired(Moment::new(
+                START.monotonic(),
+                START.wall() + Duration::from_secs(100)
+            ))
+        );
     }
 
     #[test]
-    fn a_new_token_that_has_ended_already_is_used_until_it_is_refused_but_not_one_brought_by_hand() {
+    fn a_new_token_that_has_ended_already_is_used_until_it_is_refused_but_not_one_brought_by_hand()
+    {
         let past = Some(START.wall() - Duration::from_secs(10));
         let minted = Freshness::default().deadlines(START.wall(), true, past, START, 0.5);
         assert!(!minted.is_expired(after(1e6)));

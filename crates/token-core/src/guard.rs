@@ -90,3 +90,78 @@ mod switch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::Guard;
+    use crate::http::tests as http;
+    use crate::manager::tests::rules;
+    use crate::protocol::explorer::{self, Scope, TWO};
+    use crate::protocol::{UnknownOutcome, tests as protocol};
+
+    fn explore(scope: Scope) {
+        explorer::explore(scope);
+    }
+
+    /// Each guard, and the test that misses it.
+    const MISSED: &[(Guard, fn())] = &[
+        (Guard::Intent, || explore(Scope { jumps: 0, ..TWO })),
+        (Guard::SendGate, || explore(TWO)),
+        (Guard::GenerationFence, || explore(Scope { rule: UnknownOutcome::RequireLogin, ..TWO })),
+        (Guard::Quarantine, || explore(TWO)),
+        (Guard::OwnAttempt, || explore(Scope { processes: 1, flights: 2, ..TWO })),
+        (Guard::HoldOff, || explore(Scope { processes: 1, flights: 2, ..TWO })),
+        (Guard::HighWater, protocol::a_store_that_fell_back_is_repaired_and_not_believed),
+        (Guard::EpochWins, protocol::an_answer_that_belongs_to_an_older_login_is_dropped),
+        (Guard::Recheck, protocol::a_refresh_that_a_sibling_has_just_made_is_not_made_again),
+        (
+            Guard::ReloadOnRefusal,
+            protocol::invalid_grant_for_a_token_that_a_sibling_rotated_is_no_death,
+        ),
+        (
+            Guard::KeepRefreshToken,
+            protocol::a_server_that_omits_the_refresh_token_is_refreshed_a_hundred_times_in_a_row,
+        ),
+        (Guard::SeedOnce, protocol::a_seed_that_was_taken_over_never_overwrites_the_record),
+        (Guard::DeadIsFinal, protocol::a_dead_grant_is_not_presented_again),
+        (Guard::RejectedVersion, rules::a_late_refusal_of_a_token_that_was_replaced_causes_nothing),
+        (Guard::SingleFlight, rules::a_thousand_callers_cause_one_refresh),
+        (
+            Guard::NegativeCache,
+            rules::a_failure_is_shared_and_nothing_is_tried_before_the_backoff_is_over,
+        ),
+        (Guard::TokenBucket, rules::a_server_that_refuses_every_new_token_is_not_asked_in_a_loop),
+        (Guard::ExpiryChecked, rules::an_expired_token_is_not_sent),
+        (Guard::Origin, http::policy::a_token_goes_to_allowed_origins_only),
+        (Guard::OwnAuthorization, http::policy::a_token_does_not_go_over_the_callers_own),
+        (Guard::ReplayOnce, http::replay::a_refused_request_is_sent_again_once_if_its_body_can_be),
+        (
+            Guard::Superseded,
+            http::body::a_superseded_body_ends_with_an_error_and_its_replay_has_every_byte,
+        ),
+        (Guard::WholeBody, http::body::a_body_over_the_limit_is_not_replayed_in_part),
+    ];
+
+    #[test]
+    fn with_any_guard_off_its_test_fails_and_with_it_on_it_passes() {
+        for (guard, test) in MISSED {
+            test();
+            let missed = guard.without(|| catch_unwind(AssertUnwindSafe(test)).is_err());
+            assert!(missed, "nobody misses {guard:?}");
+        }
+    }
+
+    #[test]
+    fn every_guard_is_in_the_list() {
+        assert_eq!(
+            MISSED.len(),
+            Guard::WholeBody as usize + 1,
+            "a guard without a test that misses it"
+        );
+        for (n, (guard, _)) in MISSED.iter().enumerate() {
+            assert!(MISSED[..n].iter().all(|(other, _)| other != guard), "{guard:?} twice");
+        }
+    }
+}

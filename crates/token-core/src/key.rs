@@ -167,7 +167,13 @@ mod tests {
     #[test]
     fn parts_cannot_be_shifted_from_one_into_another() {
         let split = |tenant: &str, audience: &str| {
-            TokenKey::new("n").unwrap().with_tenant(tenant).unwrap().with_audience(audience).unwrap().to_store_key()
+            TokenKey::new("n")
+                .unwrap()
+                .with_tenant(tenant)
+                .unwrap()
+                .with_audience(audience)
+                .unwrap()
+                .to_store_key()
         };
         assert_ne!(split("a/audience=b", "c"), split("a", "b/audience=c"));
         assert_ne!(
@@ -184,7 +190,16 @@ mod tests {
     }
 
     fn any_key() -> impl Strategy<Value = TokenKey> {
-        let part = || proptest::option::of(proptest::sample::select(vec!["a", "A", "/", "%2F", "a/tenant=a", "é"]));
+        let part = || {
+            proptest::option::of(proptest::sample::select(vec![
+                "a",
+                "A",
+                "/",
+                "%2F",
+                "a/tenant=a",
+                "é",
+            ]))
+        };
         (part(), part()).prop_map(|(tenant, audience)| {
             let mut key = TokenKey::new("n").unwrap();
             if let Some(tenant) = tenant {

@@ -62,7 +62,14 @@ pub(crate) enum DeadReason {
 impl Record {
     /// The first record of a grant, or of a new epoch, from tokens that were brought by hand.
     pub(crate) fn brought(version: Version, tokens: TokenSet, at: Duration) -> Self {
-        Self { version, state: State::Idle, tokens, refreshed_at: None, obtained_at: at, seeds: Vec::new() }
+        Self {
+            version,
+            state: State::Idle,
+            tokens,
+            refreshed_at: None,
+            obtained_at: at,
+            seeds: Vec::new(),
+        }
     }
 
     pub(crate) fn with_state(&self, state: State) -> Self {
@@ -80,7 +87,11 @@ impl Record {
         self.seeds.contains(&seed)
     }
 
-    pub(crate) fn with_seeds(mut self, mut seeds: Vec<SeedFingerprint>, new: Option<SeedFingerprint>) -> Self {
+    pub(crate) fn with_seeds(
+        mut self,
+        mut seeds: Vec<SeedFingerprint>,
+        new: Option<SeedFingerprint>,
+    ) -> Self {
         seeds.extend(new);
         let surplus = seeds.len().saturating_sub(SEEDS_REMEMBERED);
         seeds.drain(..surplus);
@@ -113,7 +124,9 @@ impl Record {
 pub(crate) enum RecordError {
     #[error("the stored record cannot be read: it is damaged, or something else wrote it")]
     Unreadable,
-    #[error("the stored record has format {format}, this version reads up to {FORMAT}: update this program")]
+    #[error(
+        "the stored record has format {format}, this version reads up to {FORMAT}: update this program"
+    )]
     Newer { format: u32 },
     #[error("the stored record belongs to the grant `{found}`: somebody moved it")]
     OtherKey { found: String },
@@ -193,10 +206,20 @@ impl Wire {
             refresh_expires_at: fixed(tokens.refresh_expires),
             token_type: tokens.token_type.clone(),
             scope: tokens.scope.clone(),
-            seeds: record.seeds.iter().map(|seed| format!("{:032x}", u128::from_be_bytes(seed.0))).collect(),
+            seeds: record
+                .seeds
+                .iter()
+                .map(|seed| format!("{:032x}", u128::from_be_bytes(seed.0)))
+                .collect(),
             extra: tokens.extra.clone(),
-            access_token: tokens.access_token.as_ref().map(|t| Zeroizing::new(t.expose_secret().to_owned())),
-            refresh_token: tokens.refresh_token.as_ref().map(|t| Zeroizing::new(t.expose_secret().to_owned())),
+            access_token: tokens
+                .access_token
+                .as_ref()
+                .map(|t| Zeroizing::new(t.expose_secret().to_owned())),
+            refresh_token: tokens
+                .refresh_token
+                .as_ref()
+                .map(|t| Zeroizing::new(t.expose_secret().to_owned())),
         }
     }
 
@@ -315,8 +338,12 @@ mod tests {
     }
 
     fn sample(state: State) -> Record {
-        let tokens = TokenSet::new("at").with_refresh_token("rt").with_scope("a b").with_extra("locationId", "x".into());
-        let record = Record::brought(Version::new(3, 4), tokens, Duration::from_millis(1_767_225_600_123));
+        let tokens = TokenSet::new("at")
+            .with_refresh_token("rt")
+            .with_scope("a b")
+            .with_extra("locationId", "x".into());
+        let record =
+            Record::brought(Version::new(3, 4), tokens, Duration::from_millis(1_767_225_600_123));
         Record { state, ..record }.with_seeds(Vec::new(), Some(SeedFingerprint::of(&["seed"])))
     }
 }

@@ -43,7 +43,10 @@ pub trait Refresher: Send + Sync + 'static {
     ///
     /// A [`RefreshError`] of the class that tells what may be done with the refresh token next. When in doubt,
     /// [`RefreshError::ambiguous`].
-    fn refresh(&self, current: Option<&TokenSet>) -> impl Future<Output = Result<TokenSet, RefreshError>> + Send;
+    fn refresh(
+        &self,
+        current: Option<&TokenSet>,
+    ) -> impl Future<Output = Result<TokenSet, RefreshError>> + Send;
 
     /// What an attempt with these tokens uses up. Called often, must not block.
     fn spends(&self, current: Option<&TokenSet>) -> Spends;
@@ -110,7 +113,14 @@ pub struct RefreshError {
 impl RefreshError {
     /// A failure of this class; the message says what happened and must hold no secret.
     pub fn new(outcome: Outcome, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { outcome, message: message.into(), oauth: None, status: None, retry_after: None, source: None }
+        Self {
+            outcome,
+            message: message.into(),
+            oauth: None,
+            status: None,
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// The request never left.
@@ -250,7 +260,11 @@ impl OAuthError {
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
             other => Self::Other(
-                other.chars().filter(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.')).take(64).collect(),
+                other
+                    .chars()
+                    .filter(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.'))
+                    .take(64)
+                    .collect(),
             ),
         }
     }

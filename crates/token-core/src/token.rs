@@ -189,7 +189,9 @@ impl TokenSet {
         let access = self.access_token.as_ref().map_or("", AccessToken::expose_secret);
         let refresh = self.refresh_token.as_ref().map_or("", RefreshToken::expose_secret);
         // The access token beside a refresh token says nothing about which login this was.
-        SeedFingerprint::of(if refresh.is_empty() { [access, ""] } else { ["", refresh] }.as_slice())
+        SeedFingerprint::of(
+            if refresh.is_empty() { [access, ""] } else { ["", refresh] }.as_slice(),
+        )
     }
 }
 
@@ -283,8 +285,8 @@ impl Token {
 
     /// The same token in memory of its own, so that two threads that attach it do not share a reference count.
     pub(crate) fn unshared(&self) -> Self {
-        let mut bearer = HeaderValue::from_bytes(self.bearer.as_bytes())
-            .unwrap_or_else(|_| self.bearer.clone()); // A valid value's bytes make a valid value.
+        let mut bearer =
+            HeaderValue::from_bytes(self.bearer.as_bytes()).unwrap_or_else(|_| self.bearer.clone()); // A valid value's bytes make a valid value.
         bearer.set_sensitive(true);
         Self { bearer, ..*self }
     }

@@ -59,7 +59,8 @@ where
         std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(|error| {
             RefreshError::not_sent("the token endpoint's client is not ready").with_source(error)
         })?;
-        let answer = service.call(request.map(Full::new)).await.map_err(|error| unanswered(error.into()))?;
+        let answer =
+            service.call(request.map(Full::new)).await.map_err(|error| unanswered(error.into()))?;
         let (head, body) = answer.into_parts();
         let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| {
             RefreshError::ambiguous("the token endpoint's answer broke off or is too long")
@@ -75,7 +76,8 @@ fn unanswered(error: BoxError) -> RefreshError {
     if is_not_sent(error.as_ref()) {
         RefreshError::not_sent("the token endpoint could not be reached").with_source(error)
     } else {
-        RefreshError::ambiguous("the token endpoint was asked and did not answer").with_source(error)
+        RefreshError::ambiguous("the token endpoint was asked and did not answer")
+            .with_source(error)
     }
 }
 
@@ -85,9 +87,9 @@ fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
         let connect = error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect);
         let canceled = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
         // RFC 9113 §8.7: a refused stream was not processed.
-        let refused = error
-            .downcast_ref::<h2::Error>()
-            .is_some_and(|error| error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM));
+        let refused = error.downcast_ref::<h2::Error>().is_some_and(|error| {
+            error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        });
         if connect || canceled || refused {
             return true;
         }
@@ -95,4 +97,3 @@ fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
     }
     false
 }
-

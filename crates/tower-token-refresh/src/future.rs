@@ -160,7 +160,9 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Attaching { token, ready, request, kept } => {
                     let token = ready!(token.as_mut().poll(cx))?;
-                    let (Some(mut service), Some((request, replay))) = (ready.take(), request.take()) else {
+                    let (Some(mut service), Some((request, replay))) =
+                        (ready.take(), request.take())
+                    else {
                         return Poll::Pending;
                     };
                     let (future, sent) = call(&mut service, kept, request, replay, token);
@@ -175,9 +177,11 @@ where
                     if verdict == Verdict::Accepted {
                         return Poll::Ready(Ok(answer));
                     }
-                    let possible = sent.again.as_ref().is_some_and(|(_, replay)| replay.is_possible());
+                    let possible =
+                        sent.again.as_ref().is_some_and(|(_, replay)| replay.is_possible());
                     let (source, token) = (sent.kept.source.clone(), sent.token.clone());
-                    let mut renewal: TokenFuture = Box::pin(async move { source.renew(&token).await });
+                    let mut renewal: TokenFuture =
+                        Box::pin(async move { source.renew(&token).await });
                     match Next::after(Attempt::First, verdict, possible) {
                         Next::Return => return Poll::Ready(Ok(answer)),
                         Next::RenewAndReturn => {
@@ -192,10 +196,13 @@ where
                 }
                 StateProjection::Renewing { renewal, refusal, sent } => {
                     let renewed = ready!(renewal.as_mut().poll(cx));
-                    let (Some(answer), Some(sent)) = (refusal.take(), sent.take()) else { return Poll::Pending };
+                    let (Some(answer), Some(sent)) = (refusal.take(), sent.take()) else {
+                        return Poll::Pending;
+                    };
                     let Ok(token) = renewed else { return Poll::Ready(Ok(answer)) };
                     // The stream may have outgrown the limit while the renewal was under way.
-                    let Some((saved, body)) = sent.again.and_then(|(saved, replay)| Some((saved, replay.take()?)))
+                    let Some((saved, body)) =
+                        sent.again.and_then(|(saved, replay)| Some((saved, replay.take()?)))
                     else {
                         return Poll::Ready(Ok(answer));
                     };

@@ -77,12 +77,16 @@ where
         let (head, body) = request.into_parts();
         let policy = &self.kept.policy;
         if !policy.wants_token(&head) {
-            return ResponseFuture::untouched(self.inner.call(Request::from_parts(head, ReplayBody::through(body))));
+            return ResponseFuture::untouched(
+                self.inner.call(Request::from_parts(head, ReplayBody::through(body))),
+            );
         }
         let (body, replay) = ReplayBody::new(body, policy.limit_for(&head));
         let request = Request::from_parts(head, body);
         match self.kept.source.cached() {
-            Some(token) => ResponseFuture::calling(&mut self.inner, &self.kept, request, replay, token),
+            Some(token) => {
+                ResponseFuture::calling(&mut self.inner, &self.kept, request, replay, token)
+            }
             None => {
                 // The instance that was polled ready waits with the request; a fresh one takes its place.
                 let fresh = self.inner.clone();

@@ -13,20 +13,28 @@ use super::retry_after::retry_after;
 
 /// Reads an answer (RFC 6749 §5). `spends` says what was at stake: for a login, `invalid_grant` is a wrong password,
 /// which another try must not turn into a locked account.
-pub(super) fn read(answer: &Response<Bytes>, spends: Spends, now: SystemTime) -> Result<TokenSet, RefreshError> {
+pub(super) fn read(
+    answer: &Response<Bytes>,
+    spends: Spends,
+    now: SystemTime,
+) -> Result<TokenSet, RefreshError> {
     let status = answer.status();
     let fields = serde_json::from_slice::<Map<String, Value>>(answer.body()).ok();
     // Some servers answer errors with a 200.
     let code = fields.as_ref().and_then(|fields| fields.get("error")).and_then(Value::as_str);
     if status.is_success() && code.is_none() {
         return fields.and_then(tokens).ok_or_else(|| {
-            RefreshError::ambiguous("the token endpoint answered without an access token that can be read")
-                .with_status(status)
+            RefreshError::ambiguous(
+                "the token endpoint answered without an access token that can be read",
+            )
+            .with_status(status)
         });
     }
     let wait = retry_after(answer.headers(), now);
     let (outcome, message) = match code {
-        Some(code) if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => refusal(code, spends),
+        Some(code) if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+            refusal(code, spends)
+        }
         _ => failure(status, wait),
     };
     let mut error = RefreshError::new(outcome, message).with_status(status);
@@ -44,11 +52,15 @@ fn refusal(code: &str, spends: Spends) -> (Outcome, &'static str) {
         OAuthError::InvalidGrant if spends == Spends::Nothing => {
             (Outcome::Configuration, "the token endpoint refused the credentials")
         }
-        OAuthError::InvalidGrant => (Outcome::InvalidGrant, "the token endpoint refused the refresh token"),
+        OAuthError::InvalidGrant => {
+            (Outcome::InvalidGrant, "the token endpoint refused the refresh token")
+        }
         OAuthError::InvalidClient | OAuthError::UnauthorizedClient => {
             (Outcome::Configuration, "the token endpoint refused the client")
         }
-        OAuthError::InvalidScope => (Outcome::Configuration, "the token endpoint refused the scope"),
+        OAuthError::InvalidScope => {
+            (Outcome::Configuration, "the token endpoint refused the scope")
+        }
         OAuthError::UnsupportedGrantType => {
             (Outcome::Configuration, "the token endpoint does not support this grant type")
         }
@@ -62,15 +74,20 @@ fn refusal(code: &str, spends: Spends) -> (Outcome, &'static str) {
 /// says that it did nothing.
 fn failure(status: StatusCode, wait: Option<Duration>) -> (Outcome, &'static str) {
     match status {
-        StatusCode::TOO_MANY_REQUESTS => (Outcome::Rejected, "the token endpoint asks for fewer requests"),
+        StatusCode::TOO_MANY_REQUESTS => {
+            (Outcome::Rejected, "the token endpoint asks for fewer requests")
+        }
         StatusCode::SERVICE_UNAVAILABLE if wait.is_some() => {
             (Outcome::Rejected, "the token endpoint is not available")
         }
-        StatusCode::REQUEST_TIMEOUT => (Outcome::Ambiguous, "the token endpoint gave up on the request"),
-        status if status.is_server_error() => (Outcome::Ambiguous, "the token endpoint failed"),
-        status if status.is_redirection() => {
-            (Outcome::Configuration, "the token endpoint redirects, which is not followed; set its final URL")
+        StatusCode::REQUEST_TIMEOUT => {
+            (Outcome::Ambiguous, "the token endpoint gave up on the request")
         }
+        status if status.is_server_error() => (Outcome::Ambiguous, "the token endpoint failed"),
+        status if status.is_redirection() => (
+            Outcome::Configuration,
+            "the token endpoint redirects, which is not followed; set its final URL",
+        ),
         _ => (Outcome::Rejected, "the token endpoint refused the request"),
     }
 }
@@ -112,7 +129,7 @@ fn lifetime(value: &Value) -> Option<Duration> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    if !(seconds > 0.0) {
+    if seconds.is_nan() || seconds <= 0.0 {
         return None;
     }
     Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
@@ -126,7 +143,11 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Result<TokenSet, RefreshError> {
+    fn answer(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &str,
+    ) -> Result<TokenSet, RefreshError> {
         let mut answer = Response::builder().status(status);
         for (name, value) in headers {
             answer = answer.header(*name, *value);
@@ -174,7 +195,10 @@ mod tests {
 
     #[test]
     fn a_wrong_password_is_a_matter_of_configuration() {
-        let answer = Response::builder().status(400).body(Bytes::from_static(br#"{"error":"invalid_grant"}"#)).unwrap();
+        let answer = Response::builder()
+            .status(400)
+            .body(Bytes::from_static(br#"{"error":"invalid_grant"}"#))
+            .unwrap();
         let error = read(&answer, Spends::Nothing, UNIX_EPOCH).unwrap_err();
         assert_eq!(error.outcome(), Outcome::Configuration);
     }
@@ -186,13 +210,21 @@ mod tests {
             let now = crate::clock::Moment::new(Duration::ZERO, Duration::ZERO);
             answer(200, &[], &body).unwrap().anchored(now).ends()
         };
-        for (value, seconds) in [("3600", 3600.0), ("\"3600\"", 3600.0), ("3600.5", 3600.5), ("2147483648", 2147483648.0)] {
+        for (value, seconds) in [
+            ("3600", 3600.0),
+            ("\"3600\"", 3600.0),
+            ("3600.5", 3600.5),
+            ("2147483648", 2147483648.0),
+        ] {
             assert_eq!(expires(value), Some(Duration::from_secs_f64(seconds)), "{value}");
         }
         for value in ["null", "\"\"", "0", "-1", "true", "[]", "\"soon\"", "\"NaN\""] {
             assert_eq!(expires(value), None, "{value}");
         }
-        assert!(expires("9223372036854775808").unwrap() > Duration::from_secs(9_000_000_000_000_000_000));
+        assert!(
+            expires("9223372036854775808").unwrap()
+                > Duration::from_secs(9_000_000_000_000_000_000)
+        );
         assert_eq!(expires("1e300"), Some(Duration::MAX));
     }
 

@@ -40,10 +40,14 @@ impl ClientAuth {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.id.is_empty() {
-            return Err(ConfigError::new("the client id is empty; set the id that the authorization server gave"));
+            return Err(ConfigError::new(
+                "the client id is empty; set the id that the authorization server gave",
+            ));
         }
         if self.secret.as_ref().is_some_and(|secret| secret.expose_secret().is_empty()) {
-            return Err(ConfigError::new("the client secret is empty; set it, or use `ClientAuth::none`"));
+            return Err(ConfigError::new(
+                "the client secret is empty; set it, or use `ClientAuth::none`",
+            ));
         }
         Ok(())
     }
@@ -51,7 +55,8 @@ impl ClientAuth {
     /// The `Authorization` header, if it is said there.
     pub(super) fn header(&self) -> Option<HeaderValue> {
         let secret = self.secret.as_ref().filter(|_| self.place == Place::Header)?;
-        let pair = Zeroizing::new(format!("{}:{}", *encoded(&self.id), *encoded(secret.expose_secret())));
+        let pair =
+            Zeroizing::new(format!("{}:{}", *encoded(&self.id), *encoded(secret.expose_secret())));
         let value = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
         // Base 64 is always a valid header value.
         let mut value = HeaderValue::from_str(&value).ok()?;
@@ -74,7 +79,10 @@ fn encoded(text: &str) -> Zeroizing<String> {
 
 impl fmt::Debug for ClientAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientAuth").field("id", &self.id).field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("ClientAuth")
+            .field("id", &self.id)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +102,10 @@ mod tests {
         assert_eq!(ClientAuth::basic("id", "secret").fields().count(), 0);
         let form = ClientAuth::form("id", "secret");
         assert!(form.header().is_none());
-        assert_eq!(form.fields().collect::<Vec<_>>(), [("client_id", "id"), ("client_secret", "secret")]);
+        assert_eq!(
+            form.fields().collect::<Vec<_>>(),
+            [("client_id", "id"), ("client_secret", "secret")]
+        );
         assert_eq!(ClientAuth::none("id").fields().collect::<Vec<_>>(), [("client_id", "id")]);
     }
 }

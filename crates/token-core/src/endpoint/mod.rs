@@ -60,5 +60,8 @@ pub trait HttpEndpoint: Send + Sync + 'static {
     ///
     /// [`RefreshError::not_sent`] if not a byte of the request can have reached the server; in every other case, and in
     /// doubt, [`RefreshError::ambiguous`]. An answer of any status is no error.
-    fn send(&self, request: Request<Bytes>) -> impl Future<Output = Result<Response<Bytes>, RefreshError>> + Send;
+    fn send(
+        &self,
+        request: Request<Bytes>,
+    ) -> impl Future<Output = Result<Response<Bytes>, RefreshError>> + Send;
 }

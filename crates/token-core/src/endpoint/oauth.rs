@@ -54,7 +54,12 @@ impl<H: HttpEndpoint> TokenEndpoint<H> {
         username: impl Into<String>,
         password: impl Into<Secret>,
     ) -> Self {
-        Self::new(http, url, auth, Grant::Password { username: username.into(), password: password.into() })
+        Self::new(
+            http,
+            url,
+            auth,
+            Grant::Password { username: username.into(), password: password.into() },
+        )
     }
 
     fn new(http: H, url: impl Into<String>, auth: ClientAuth, grant: Grant) -> Self {
@@ -101,9 +106,12 @@ impl<H: HttpEndpoint> TokenEndpoint<H> {
         match &self.grant {
             Grant::RefreshToken { .. } => {
                 let Some(token) = current.and_then(TokenSet::refresh_token) else {
-                    return Err(RefreshError::configuration("there is no refresh token to present"));
+                    return Err(RefreshError::configuration(
+                        "there is no refresh token to present",
+                    ));
                 };
-                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose_secret());
+                form.append_pair("grant_type", "refresh_token")
+                    .append_pair("refresh_token", token.expose_secret());
             }
             Grant::ClientCredentials => {
                 form.append_pair("grant_type", "client_credentials");
@@ -115,7 +123,9 @@ impl<H: HttpEndpoint> TokenEndpoint<H> {
             }
         }
         form.extend_pairs(self.auth.fields());
-        form.extend_pairs(self.parameters.iter().map(|(name, value)| (name.as_str(), value.expose_secret())));
+        form.extend_pairs(
+            self.parameters.iter().map(|(name, value)| (name.as_str(), value.expose_secret())),
+        );
         // Wiped when the client is done with it.
         let body = Bytes::from_owner(Zeroizing::new(form.finish().into_bytes()));
         let mut request = Request::new(body);
@@ -158,6 +168,9 @@ impl<H> fmt::Debug for TokenEndpoint<H> {
             Grant::ClientCredentials => "client_credentials",
             Grant::Password { .. } => "password",
         };
-        f.debug_struct("TokenEndpoint").field("grant", &grant).field("auth", &self.auth).finish_non_exhaustive()
+        f.debug_struct("TokenEndpoint")
+            .field("grant", &grant)
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;
-    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let date =
+        headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     Some(until.duration_since(date.unwrap_or(now)).unwrap_or_default())
 }
 
@@ -45,6 +46,9 @@ mod tests {
         for bad in ["", "-1", "1.5", "soon"] {
             assert_eq!(read(&[("retry-after", bad)]), None, "{bad}");
         }
-        assert_eq!(read(&[("retry-after", "99999999999999999999999")]), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(
+            read(&[("retry-after", "99999999999999999999999")]),
+            Some(Duration::from_secs(u64::MAX))
+        );
     }
 }

@@ -42,7 +42,9 @@ impl Scheme {
         let mut value = match &self.0 {
             Form::Bearer => return Ok(token.bearer().clone()),
             Form::Raw => HeaderValue::from_str(token.expose_secret())?,
-            Form::Other(name) => HeaderValue::try_from(format!("{name} {}", token.expose_secret()))?,
+            Form::Other(name) => {
+                HeaderValue::try_from(format!("{name} {}", token.expose_secret()))?
+            }
         };
         value.set_sensitive(true);
         Ok(value)

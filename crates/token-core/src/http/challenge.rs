@@ -16,7 +16,8 @@ const GRPC_UNAUTHENTICATED: &[u8] = b"16";
 
 /// The default verdict on an answer to a request that carried a token of this scheme.
 pub(super) fn judge(head: &response::Parts, scheme: Option<&str>) -> Verdict {
-    let refused = (head.status == StatusCode::UNAUTHORIZED && is_challenge_for(&head.headers, scheme))
+    let refused = (head.status == StatusCode::UNAUTHORIZED
+        && is_challenge_for(&head.headers, scheme))
         || is_grpc_unauthenticated(&head.headers);
     if refused { Verdict::Refused } else { Verdict::Accepted }
 }
@@ -31,7 +32,10 @@ fn is_challenge_for(headers: &HeaderMap, scheme: Option<&str>) -> bool {
         for challenge in challenges {
             if !challenge.scheme.eq_ignore_ascii_case(scheme) {
                 other_scheme = true;
-            } else if challenge.error.is_none_or(|error| error.eq_ignore_ascii_case("invalid_token")) {
+            } else if challenge
+                .error
+                .is_none_or(|error| error.eq_ignore_ascii_case("invalid_token"))
+            {
                 return true;
             } else {
                 // Our scheme, another error: a new token would not help.
@@ -45,7 +49,9 @@ fn is_challenge_for(headers: &HeaderMap, scheme: Option<&str>) -> bool {
 /// A trailers-only answer has its status in the head, which is all that can be seen before the body is passed on.
 fn is_grpc_unauthenticated(headers: &HeaderMap) -> bool {
     headers.get("grpc-status").is_some_and(|status| status.as_bytes() == GRPC_UNAUTHENTICATED)
-        && headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+        && headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -107,9 +113,14 @@ fn take_value(text: &str) -> Option<(String, &str)> {
 
 /// A scheme may be followed by one word of base 64 instead of parameters, as `Negotiate` is.
 fn skip_token68(text: &str) -> &str {
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-._~+/=".contains(c))).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || "-._~+/=".contains(c)))
+        .unwrap_or(text.len());
     let after = text[end..].trim_start_matches([' ', '\t']);
-    if end > 0 && (after.is_empty() || after.starts_with(',')) && !text[..end].trim_end_matches('=').contains('=') {
+    if end > 0
+        && (after.is_empty() || after.starts_with(','))
+        && !text[..end].trim_end_matches('=').contains('=')
+    {
         return after;
     }
     text
@@ -150,7 +161,8 @@ mod tests {
             (&["\"broken"], Refused),
             (&[""], Refused),
         ] {
-            let headers: Vec<_> = challenges.iter().map(|value| ("www-authenticate", *value)).collect();
+            let headers: Vec<_> =
+                challenges.iter().map(|value| ("www-authenticate", *value)).collect();
             assert_eq!(verdict(401, &headers), expected, "{challenges:?}");
         }
     }
@@ -158,7 +170,10 @@ mod tests {
     #[test]
     fn other_statuses_are_the_callers() {
         for status in [200, 302, 400, 403, 407, 500] {
-            assert_eq!(verdict(status, &[("www-authenticate", "Bearer error=\"invalid_token\"")]), Verdict::Accepted);
+            assert_eq!(
+                verdict(status, &[("www-authenticate", "Bearer error=\"invalid_token\"")]),
+                Verdict::Accepted
+            );
         }
     }
 
@@ -167,7 +182,10 @@ mod tests {
         let grpc = ("content-type", "application/grpc+proto");
         assert_eq!(verdict(200, &[grpc, ("grpc-status", "16")]), Verdict::Refused);
         assert_eq!(verdict(200, &[grpc, ("grpc-status", "7")]), Verdict::Accepted);
-        assert_eq!(verdict(200, &[("content-type", "text/html"), ("grpc-status", "16")]), Verdict::Accepted);
+        assert_eq!(
+            verdict(200, &[("content-type", "text/html"), ("grpc-status", "16")]),
+            Verdict::Accepted
+        );
     }
 
     proptest! {

@@ -23,3 +23,11 @@ pub use self::origin::Origins;
 pub(crate) use self::origin::check_url;
 pub use self::policy::{NoReplay, NoToken, Policy};
 pub use self::replay::{Attempt, Next, SavedHead};
+
+#[cfg(test)]
+pub(crate) mod tests {
+    //! The tests that switch guards off, by the file that they are in.
+    pub(crate) use super::body::tests as body;
+    pub(crate) use super::policy::tests as policy;
+    pub(crate) use super::replay::tests as replay;
+}

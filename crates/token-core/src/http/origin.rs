@@ -64,12 +64,16 @@ impl Origins {
 
     /// Whether a token may be sent to this URI. A URI without scheme and host is not allowed: where it goes is not known.
     pub fn allow(&self, uri: &Uri) -> bool {
-        let (Some(secure), Some(authority)) = (uri.scheme_str().and_then(is_secure), uri.authority()) else {
+        let (Some(secure), Some(authority)) =
+            (uri.scheme_str().and_then(is_secure), uri.authority())
+        else {
             return false;
         };
         let port = authority.port_u16().unwrap_or(default_port(secure));
         self.allowed.iter().any(|origin| {
-            origin.secure == secure && origin.port == port && origin.host.eq_ignore_ascii_case(authority.host())
+            origin.secure == secure
+                && origin.port == port
+                && origin.host.eq_ignore_ascii_case(authority.host())
         })
     }
 
@@ -93,7 +97,9 @@ impl Origins {
 pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, ConfigError> {
     let shown = without_query(text);
     let form = || {
-        ConfigError::new(format!("the {what} `{shown}` is not a URL of the form https://host or https://host:port"))
+        ConfigError::new(format!(
+            "the {what} `{shown}` is not a URL of the form https://host or https://host:port"
+        ))
     };
     let uri: Uri = text.parse().map_err(|_| form())?;
     let secure = uri.scheme_str().and_then(is_secure).ok_or_else(form)?;
@@ -117,7 +123,9 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
 fn without_query(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &text[..scheme], &text[at..]),
+        (Some(scheme), Some(at)) if at > scheme => {
+            format!("{}://…{}", &text[..scheme], &text[at..])
+        }
         _ => text.to_owned(),
     }
 }
@@ -172,7 +180,10 @@ mod tests {
     fn plain_http_to_another_machine_has_to_be_allowed_in_so_many_words() {
         let error = Origins::only("http://10.0.0.1").unwrap_err().to_string();
         assert!(error.contains("plain http"), "{error}");
-        let origins = Origins::only("https://a.example").unwrap().and_even_http("http://10.0.0.1:81").unwrap();
+        let origins = Origins::only("https://a.example")
+            .unwrap()
+            .and_even_http("http://10.0.0.1:81")
+            .unwrap();
         assert!(origins.allow(&"http://10.0.0.1:81/x".parse().unwrap()));
     }
 

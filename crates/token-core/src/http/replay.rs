@@ -74,11 +74,11 @@ impl SavedHead {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_request_is_sent_again_once_if_its_body_can_be() {
+    pub(crate) fn a_refused_request_is_sent_again_once_if_its_body_can_be() {
         assert_eq!(Next::after(Attempt::First, Verdict::Accepted, true), Next::Return);
         assert_eq!(Next::after(Attempt::First, Verdict::Refused, true), Next::RenewAndReplay);
         assert_eq!(Next::after(Attempt::First, Verdict::Refused, false), Next::RenewAndReturn);

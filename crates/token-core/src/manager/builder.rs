@@ -193,7 +193,10 @@ impl TokenManagerBuilder {
             }
         }
         if self.drain > Duration::from_secs(3600) {
-            return Err(ConfigError::new(format!("the server drain is {:?}; it must be at most an hour", self.drain)));
+            return Err(ConfigError::new(format!(
+                "the server drain is {:?}; it must be at most an hour",
+                self.drain
+            )));
         }
         if self.refusal_burst == 0 || self.refusal_interval.is_zero() {
             return Err(ConfigError::new("the refusal burst and interval must be above zero"));

@@ -27,7 +27,11 @@ impl Inner {
 
     async fn make(&self, change: &Change) -> Result<(), Error> {
         let failed = |error| {
-            Error::store(&self.key, "the store failed to take the change; see that it works and try again", error)
+            Error::store(
+                &self.key,
+                "the store failed to take the change; see that it works and try again",
+                error,
+            )
         };
         for _ in 0..TRIES {
             let current = self.load().await.map_err(failed)?;
@@ -37,7 +41,11 @@ impl Inner {
                 // The store may have fallen back: a change follows the newest version that this process has seen.
                 let known = state.replica.known().map(|known| &known.record);
                 let stored = current.as_ref().map(|(_, record)| record);
-                let newest = if stored.map(|r| r.version) >= known.map(|r| r.version) { stored } else { known };
+                let newest = if stored.map(|r| r.version) >= known.map(|r| r.version) {
+                    stored
+                } else {
+                    known
+                };
                 change.apply(newest, state.replica.seed(), self.clock.now())
             };
             let stamp = Stamp::random();
@@ -65,6 +73,9 @@ impl Inner {
             self.wake.notify_one();
             return Ok(());
         }
-        Err(failed(StoreError::new(StoreErrorKind::Refused, format!("{TRIES} tries met another write each"))))
+        Err(failed(StoreError::new(
+            StoreErrorKind::Refused,
+            format!("{TRIES} tries met another write each"),
+        )))
     }
 }

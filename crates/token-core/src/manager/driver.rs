@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::event::Event;
-use crate::protocol::Demand;
+use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
@@ -54,12 +54,17 @@ impl Inner {
         }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
         let dead = matches!(known.record.state, RecordState::Dead { .. });
-        let Some(stale) = known.deadlines.stale.filter(|_| !dead) else { return wait(LONGEST_SLEEP) };
-        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic()) {
+        let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
+            return wait(LONGEST_SLEEP);
+        };
+        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic(), false) {
             return wait(blocked.unwrap_or(LONGEST_SLEEP));
         }
         if stale.passed(now) {
-            return Plan::Refresh(Demand { newer_than: Some(known.record.version), ..Demand::default() });
+            return Plan::Refresh(Demand {
+                newer_than: Some(known.record.version),
+                ..Demand::default()
+            });
         }
         wait(stale.remaining(now))
     }
@@ -67,18 +72,19 @@ impl Inner {
     /// Takes in what the store holds now. Returns whether that was news.
     pub(super) async fn look(&self) -> bool {
         let Ok(current) = self.load().await else { return false };
-        let before = self.published.version();
-        let news = {
+        let (news, before, after) = {
             let mut state = self.state();
+            let version = |replica: &Replica| replica.known().map(|known| known.record.version);
+            let before = version(&state.replica);
             let news = state.replica.observe(current, self.clock.now());
             if news && state.flight.is_none() {
                 // What failed for the record before may work for this one.
                 state.backoff.clear();
+                state.last_error = None;
             }
             self.publish(&mut state);
-            news
+            (news, before, version(&state.replica))
         };
-        let after = self.published.version();
         if let Some(version) = after.filter(|_| after != before) {
             self.events.send(Event::Adopted { version });
         }
@@ -110,7 +116,8 @@ impl Driver {
                 }
                 Plan::Wait { at_most, since } => (at_most, since),
             };
-            let (store, clock, key) = (inner.store.clone(), inner.clock.clone(), inner.store_key.clone());
+            let (store, clock, key) =
+                (inner.store.clone(), inner.clock.clone(), inner.store_key.clone());
             // Only the handles keep a manager alive.
             drop(inner);
             let changed = store.changed(&key, since, at_most);

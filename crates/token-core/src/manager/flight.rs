@@ -26,11 +26,16 @@ impl Inner {
     /// # Cancel safety
     ///
     /// Dropped together with its runtime, it lands with an error and leaves the attempt as unknown.
-    pub(super) fn fly(self: Arc<Self>, flight: Arc<Flight>, demand: Demand) -> impl Future<Output = ()> + Send {
+    pub(super) fn fly(
+        self: Arc<Self>,
+        flight: Arc<Flight>,
+        demand: Demand,
+    ) -> impl Future<Output = ()> + Send {
         let span = tracing::info_span!(target: "token_core", parent: None, "token_refresh", grant = %self.key);
         span.follows_from(tracing::Span::current());
+        // Made here and not in the task, which may be dropped before it is polled for the first time.
+        let mut watch = Wreck { inner: self, flight, armed: true };
         async move {
-            let mut watch = Wreck { inner: self, flight, armed: true };
             let result = watch.inner.perform(&watch.flight, demand).await;
             watch.armed = false;
             watch.inner.settle(&watch.flight, result);
@@ -44,7 +49,9 @@ impl Inner {
             self.report_notes();
             let event = match action {
                 Action::Load => Event::Loaded(self.load().await),
-                Action::Swap { expect, stamp, record } => Event::Swapped(self.swap(expect, stamp, &record).await),
+                Action::Swap { expect, stamp, record } => {
+                    Event::Swapped(self.swap(expect, stamp, &record).await)
+                }
                 Action::Exchange { tokens } => self.exchange(tokens.as_ref()).await,
                 Action::Watch { since, at_most } => {
                     let changed = self.store.changed(&self.store_key, since, at_most);
@@ -87,15 +94,23 @@ impl Inner {
                     };
                     let refreshed = std::mem::take(&mut state.refreshed);
                     let reports = match &landing {
-                        Ok(token) if refreshed => vec![Report::Refreshed { version: token.version() }],
+                        Ok(token) if refreshed => {
+                            vec![Report::Refreshed { version: token.version() }]
+                        }
                         _ => Vec::new(),
                     };
                     (landing, reports)
                 }
                 Err(failure) => {
                     let error = self.error(&failure);
-                    state.backoff.failed(failure, now.monotonic(), &self.settings.backoff, self.dice());
-                    let wait = state.backoff.blocked(now.monotonic()).and_then(|(_, wait)| wait);
+                    state.backoff.failed(
+                        failure,
+                        now.monotonic(),
+                        &self.settings.backoff,
+                        self.dice(),
+                    );
+                    let wait =
+                        state.backoff.blocked(now.monotonic(), false).and_then(|(_, wait)| wait);
                     let error = error.with_retry_after(wait);
                     state.last_error = Some(error.clone());
                     let reports = self.failure_reports(state, &error);
@@ -116,7 +131,12 @@ impl Inner {
         loaded.map(|(versioned, _)| self.decode(&versioned)).transpose()
     }
 
-    pub(super) async fn swap(&self, expect: Expect, stamp: Stamp, record: &Record) -> Result<Swapped, StoreError> {
+    pub(super) async fn swap(
+        &self,
+        expect: Expect,
+        stamp: Stamp,
+        record: &Record,
+    ) -> Result<Swapped, StoreError> {
         let new = Versioned::new(stamp, record.encode(&self.store_key));
         let swap = self.store.compare_and_swap(&self.store_key, expect, &new, Durability::Durable);
         match self.in_time(swap).await? {
@@ -133,7 +153,10 @@ impl Inner {
         Ok((versioned.stamp(), record))
     }
 
-    async fn in_time<T>(&self, operation: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn in_time<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         match first(operation, self.clock.sleep(self.settings.store_deadline)).await {
             Ok(result) => result,
             Err(()) => Err(StoreError::new(
@@ -146,7 +169,8 @@ impl Inner {
     async fn exchange(&self, tokens: Option<&TokenSet>) -> Event {
         let sent = self.clock.now();
         let exchange = caught(self.refresher.refresh(tokens));
-        let result = match first(exchange, self.clock.sleep(self.settings.exchange_deadline)).await {
+        let result = match first(exchange, self.clock.sleep(self.settings.exchange_deadline)).await
+        {
             Ok(Some(result)) => result,
             Ok(None) => Err(RefreshError::ambiguous("the refresher panicked")),
             Err(()) => Err(RefreshError::ambiguous(format!(

@@ -29,7 +29,7 @@ mod published;
 mod report;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::builder::TokenManagerBuilder;
 use self::published::Published;
@@ -203,7 +203,9 @@ impl TokenManager {
     ///
     /// As for [`token`](Self::token).
     pub async fn token_for(&self, min_life: Duration) -> Result<Token, Error> {
-        self.inner.obtain(Demand { lasting: Some(min_life), ..Demand::default() }, Cause::Need).await
+        self.inner
+            .obtain(Demand { lasting: Some(min_life), ..Demand::default() }, Cause::Need)
+            .await
     }
 
     /// Refreshes now, fresh token or not, also during a backoff that this side chose; joins a refresh under way.
@@ -280,9 +282,8 @@ impl TokenManager {
 
     /// Treats the current access token as expired in this process: the next request obtains another.
     pub fn expire_locally(&self) {
-        let now = self.inner.clock.now();
         let mut state = self.inner.state();
-        state.replica.expire(now);
+        state.replica.expire();
         self.inner.publish(&mut state);
     }
 
@@ -373,12 +374,28 @@ impl Inner {
 
     /// The token, if it is there; else the flight to wait for, begun if need be.
     fn board(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Boarding, Error> {
+        let (boarding, begun) = self.board_or_begin(demand, cause)?;
+        if let (Boarding::Flight(flight), Some(runtime)) = (&boarding, begun) {
+            // Outside the lock: a runtime that is shutting down drops the task at once, which lands the flight.
+            runtime.spawn(self.clone().fly(Arc::clone(flight), demand));
+        }
+        Ok(boarding)
+    }
+
+    /// As [`board`](Self::board); a flight that was begun here comes with the runtime to fly it on.
+    fn board_or_begin(
+        &self,
+        demand: Demand,
+        cause: Cause,
+    ) -> Result<(Boarding, Option<Handle>), Error> {
         let now = self.clock.now();
         let mut state = self.state();
         let state = &mut *state;
-        if state.replica.satisfies(&demand, now) && (cause != Cause::Refusal || Guard::RejectedVersion.on()) {
+        if state.replica.satisfies(&demand, now)
+            && (cause != Cause::Refusal || Guard::RejectedVersion.on())
+        {
             return match (self.published.token(), &state.unusable) {
-                (Some(token), _) => Ok(Boarding::Ready(token)),
+                (Some(token), _) => Ok((Boarding::Ready(token), None)),
                 (None, Some(error)) => Err(error.clone()),
                 (None, None) => Err(self.interrupted()),
             };
@@ -386,12 +403,17 @@ impl Inner {
         if let Some(flight) = &state.flight
             && Guard::SingleFlight.on()
         {
-            return Ok(Boarding::Flight(Arc::clone(flight)));
+            return Ok((Boarding::Flight(Arc::clone(flight)), None));
         }
         if state.shut_down {
-            return Err(Error::new(&self.key, ErrorKind::ShutDown, "the token manager was shut down"));
+            return Err(Error::new(
+                &self.key,
+                ErrorKind::ShutDown,
+                "the token manager was shut down",
+            ));
         }
-        if let Some((failure, wait)) = state.backoff.blocked(now.monotonic())
+        if let Some((failure, wait)) =
+            state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)
             && !(cause == Cause::Hand && failure.yields_to_hand())
         {
             return Err(self.error(failure).with_retry_after(wait));
@@ -411,8 +433,7 @@ impl Inner {
         }
         let flight = Arc::new(Flight::default());
         state.flight = Some(Arc::clone(&flight));
-        runtime.spawn(self.clone().fly(Arc::clone(&flight), demand));
-        Ok(Boarding::Flight(flight))
+        Ok((Boarding::Flight(flight), Some(runtime)))
     }
 
     /// Runs a step of the protocol under the lock, and makes public what it learned.
@@ -427,7 +448,9 @@ impl Inner {
 
     /// Makes the newest tokens known the ones that requests use, if they are news.
     fn publish(&self, state: &mut State) {
-        let Some(known) = state.replica.known() else { return };
+        let Some(known) = state.replica.known().filter(|_| !state.replica.awaits_seed()) else {
+            return;
+        };
         let version = known.record.version;
         let expired = known.deadlines.expired;
         let Some(access) = known.record.tokens.access_token() else {
@@ -452,7 +475,11 @@ impl Inner {
     }
 
     fn interrupted(&self) -> Error {
-        Error::new(&self.key, ErrorKind::Interrupted, "the refresh was cut short: its runtime went away; ask again")
+        Error::new(
+            &self.key,
+            ErrorKind::Interrupted,
+            "the refresh was cut short: its runtime went away; ask again",
+        )
     }
 
     fn no_runtime(&self) -> Error {
@@ -482,9 +509,12 @@ impl Inner {
         let state = self.state();
         let known = state.replica.known();
         let has_token = known.is_some_and(|known| known.record.tokens.access_token().is_some());
-        let dead = known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
+        let dead =
+            known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
         let health = match known {
-            _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => Health::NeedsLogin,
+            _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => {
+                Health::NeedsLogin
+            }
             None => Health::Unknown,
             Some(known) if !has_token || known.deadlines.is_expired(now) => Health::Expired,
             Some(known) if known.deadlines.is_stale(now) => Health::Stale,
@@ -495,7 +525,9 @@ impl Inner {
             version: known.map(|known| known.record.version),
             health,
             expires_at: known.and_then(|known| known.record.tokens.expires_at()),
-            expires_in: known.and_then(|known| known.deadlines.ended).map(|ended| ended.remaining(now)),
+            expires_in: known
+                .and_then(|known| known.deadlines.ended)
+                .map(|ended| ended.remaining(now)),
             refresh_expires_at: known.and_then(|known| known.record.tokens.refresh_expires_at()),
             last_refreshed_at: known
                 .and_then(|known| known.record.refreshed_at)
@@ -525,4 +557,3 @@ async fn first<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> 
     })
     .await
 }
-

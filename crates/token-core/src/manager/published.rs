@@ -64,7 +64,9 @@ impl Published {
     /// Whether this is what requests use.
     pub(super) fn is(&self, version: Version, expired: Option<Deadline>) -> bool {
         let current = self.current.load();
-        current.as_ref().is_some_and(|current| current.token.version() == version && current.expired == expired)
+        current
+            .as_ref()
+            .is_some_and(|current| current.token.version() == version && current.expired == expired)
     }
 
     /// The token, expired or not.
@@ -113,7 +115,8 @@ mod tests {
     const NOW: Moment = Moment::new(Duration::from_secs(1), Duration::from_secs(1));
 
     fn current(text: &str, generation: u64) -> Option<Current> {
-        let token = Token::with_end(&AccessToken::new(text), Version::new(1, generation), None).unwrap();
+        let token =
+            Token::with_end(&AccessToken::new(text), Version::new(1, generation), None).unwrap();
         Some(Current { token, expired: None })
     }
 

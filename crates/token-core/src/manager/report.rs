@@ -15,7 +15,9 @@ impl Inner {
     pub(super) fn error(&self, failure: &Failure) -> Error {
         let key = &self.key;
         match failure {
-            Failure::NeedsLogin(reason) => Error::new(key, ErrorKind::NeedsLogin, login_message(*reason)),
+            Failure::NeedsLogin(reason) => {
+                Error::new(key, ErrorKind::NeedsLogin, login_message(*reason))
+            }
             Failure::Refresh(error) => {
                 let (kind, message) = match error.outcome() {
                     Outcome::Configuration => (
@@ -47,7 +49,9 @@ impl Inner {
                 let message = "a refresh token was sent and what came of it is not known; it is sent again once \
                                nothing can be lost by that, and a login ends the wait";
                 match cause {
-                    Some(cause) => Error::refresh(key, ErrorKind::OutcomeUnknown, message, cause.clone()),
+                    Some(cause) => {
+                        Error::refresh(key, ErrorKind::OutcomeUnknown, message, cause.clone())
+                    }
                     None => Error::new(key, ErrorKind::OutcomeUnknown, message),
                 }
             }
@@ -67,7 +71,8 @@ impl Inner {
 
     /// What listeners hear of a failure.
     pub(super) fn failure_reports(&self, state: &mut State, error: &Error) -> Vec<Event> {
-        let mut reports = vec![Event::RefreshFailed { error: error.clone(), failures: state.backoff.failures() }];
+        let mut reports =
+            vec![Event::RefreshFailed { error: error.clone(), failures: state.backoff.failures() }];
         let epoch = state.replica.known().map_or(0, |known| known.record.version.epoch());
         if error.needs_login() && state.alarmed != Some(epoch) {
             state.alarmed = Some(epoch);
@@ -78,17 +83,14 @@ impl Inner {
 
     /// Reports what the protocol noted on its way.
     pub(super) fn report_notes(&self) {
-        let (notes, version) = {
-            let mut state = self.state();
-            (state.replica.take_notes(), state.replica.known().map(|known| known.record.version))
-        };
+        let notes = self.state().replica.take_notes();
         for note in notes {
-            self.events.send(match (note, version) {
-                (Note::SeedTaken, version) => Event::SeedTaken { version: version.unwrap_or(Version::FIRST) },
-                (Note::TakenOver, _) => Event::TakenOver,
-                (Note::RecordRepaired, _) => Event::RecordRepaired,
-                (Note::CommitDelayed, _) => Event::CommitDelayed,
-                (Note::Sibling | Note::Superseded, _) => Event::AnswerDropped,
+            self.events.send(match note {
+                Note::SeedTaken(version) => Event::SeedTaken { version },
+                Note::TakenOver => Event::TakenOver,
+                Note::RecordRepaired => Event::RecordRepaired,
+                Note::CommitDelayed => Event::CommitDelayed,
+                Note::Sibling | Note::Superseded => Event::AnswerDropped,
             });
         }
     }
@@ -100,15 +102,18 @@ impl Inner {
         tokens: &TokenSet,
         version: Version,
     ) -> Result<Token, Error> {
-        let configuration = |message: String| Error::new(&self.key, ErrorKind::Configuration, message);
+        let configuration =
+            |message: String| Error::new(&self.key, ErrorKind::Configuration, message);
         if let Some(other) = tokens.token_type().filter(|other| !is_bearer(other)) {
             // RFC 6749 §7.1: a client must not use a token whose type it does not understand.
-            let shown: String = other.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
+            let shown: String =
+                other.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
             return Err(configuration(format!(
                 "the authorization server issues tokens of type `{shown}`; only `Bearer` is understood"
             )));
         }
-        Token::with_end(access, version, tokens.ends()).map_err(|error| configuration(error.to_string()))
+        Token::with_end(access, version, tokens.ends())
+            .map_err(|error| configuration(error.to_string()))
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct Backoff {
 struct Blocked {
     failure: Failure,
     until: Until,
+    /// For whoever saw the current token refused.
+    until_if_refused: Until,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +56,15 @@ enum Until {
 }
 
 impl Backoff {
-    /// The failure that whoever asks now gets, and for how long; `None` if a flight may start. `now` is monotonic.
-    pub(crate) fn blocked(&self, now: Duration) -> Option<(&Failure, Option<Duration>)> {
+    /// The failure that whoever asks now gets, and for how long; `None` if a flight may start. `now` is monotonic;
+    /// `refused` says that the current token was refused.
+    pub(crate) fn blocked(
+        &self,
+        now: Duration,
+        refused: bool,
+    ) -> Option<(&Failure, Option<Duration>)> {
         let blocked = self.blocked.as_ref().filter(|_| Guard::NegativeCache.on())?;
-        match blocked.until {
+        match if refused { blocked.until_if_refused } else { blocked.until } {
             Until::Time(until) if until <= now => None,
             Until::Time(until) => Some((&blocked.failure, Some(until - now))),
             Until::Change => Some((&blocked.failure, None)),
@@ -66,7 +73,13 @@ impl Backoff {
 
     /// `dice` from 0 to 1 spreads the wait between half and the whole of it, so that processes do not line up and none
     /// comes back at once.
-    pub(crate) fn failed(&mut self, failure: Failure, now: Duration, policy: &BackoffPolicy, dice: f64) {
+    pub(crate) fn failed(
+        &mut self,
+        failure: Failure,
+        now: Duration,
+        policy: &BackoffPolicy,
+        dice: f64,
+    ) {
         self.failures = self.failures.saturating_add(1);
         let until = match failure.retry() {
             Retry::Manually => Until::Change,
@@ -76,11 +89,19 @@ impl Backoff {
                 let wait = whole.mul_f64(0.5 + dice / 2.0);
                 let wait = at_least.map_or(wait, |at_least| wait.max(at_least));
                 // The hold-off of an unknown outcome is a rule, not a server's wish: it is not capped.
-                let cap = if matches!(failure, Failure::OutcomeUnknown { .. }) { wait } else { RETRY_AFTER_CAP };
+                let cap = if matches!(failure, Failure::OutcomeUnknown { .. }) {
+                    wait
+                } else {
+                    RETRY_AFTER_CAP
+                };
                 Until::Time(now.saturating_add(wait.min(cap)))
             }
         };
-        self.blocked = Some(Blocked { failure, until });
+        let until_if_refused = match &failure {
+            Failure::OutcomeUnknown { settling, .. } => Until::Time(now.saturating_add(*settling)),
+            _ => until,
+        };
+        self.blocked = Some(Blocked { failure, until, until_if_refused });
     }
 
     /// Forgets all failures: a refresh succeeded, or somebody brought new tokens.
@@ -107,12 +128,13 @@ mod tests {
             let failure = Failure::Refresh(RefreshError::not_sent("refused"));
             backoff.failed(failure, NOW, &BackoffPolicy::default(), dice);
         }
-        backoff.blocked(NOW).unwrap().1.unwrap()
+        backoff.blocked(NOW, false).unwrap().1.unwrap()
     }
 
     #[test]
     fn the_wait_doubles_up_to_the_longest() {
-        let waits: Vec<_> = [1, 2, 3, 7, 1_000].map(|failures| wait_after(failures, 1.0).as_secs()).into();
+        let waits: Vec<_> =
+            [1, 2, 3, 7, 1_000].map(|failures| wait_after(failures, 1.0).as_secs()).into();
         assert_eq!(waits, [1, 2, 4, 60, 60]);
         assert_eq!(wait_after(1, 0.0), Duration::from_millis(500));
     }
@@ -123,8 +145,8 @@ mod tests {
             let mut backoff = Backoff::default();
             let error = RefreshError::rejected("busy").with_retry_after(Duration::from_secs(asked));
             backoff.failed(Failure::Refresh(error), NOW, &BackoffPolicy::default(), 1.0);
-            assert_eq!(backoff.blocked(NOW).unwrap().1, Some(Duration::from_secs(obeyed)));
-            assert!(backoff.blocked(NOW + Duration::from_secs(obeyed)).is_none());
+            assert_eq!(backoff.blocked(NOW, false).unwrap().1, Some(Duration::from_secs(obeyed)));
+            assert!(backoff.blocked(NOW + Duration::from_secs(obeyed), false).is_none());
         }
     }
 
@@ -133,8 +155,8 @@ mod tests {
         let mut backoff = Backoff::default();
         let failure = Failure::Refresh(RefreshError::configuration("invalid_client"));
         backoff.failed(failure, NOW, &BackoffPolicy::default(), 1.0);
-        assert!(backoff.blocked(Duration::MAX).is_some());
+        assert!(backoff.blocked(Duration::MAX, false).is_some());
         backoff.clear();
-        assert!(backoff.blocked(NOW).is_none());
+        assert!(backoff.blocked(NOW, false).is_none());
     }
 }

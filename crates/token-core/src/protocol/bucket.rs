@@ -26,9 +26,11 @@ impl TokenBucket {
         let passed = now.saturating_sub(self.counted);
         let gained = passed.as_nanos() / self.interval.as_nanos().max(1);
         if gained > 0 {
-            self.left = self.burst.min(self.left.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)));
+            self.left =
+                self.burst.min(self.left.saturating_add(u32::try_from(gained).unwrap_or(u32::MAX)));
             let rest = passed.as_nanos() % self.interval.as_nanos().max(1);
-            self.counted = now.saturating_sub(Duration::from_nanos(u64::try_from(rest).unwrap_or_default()));
+            self.counted =
+                now.saturating_sub(Duration::from_nanos(u64::try_from(rest).unwrap_or_default()));
         }
         if self.left == self.burst {
             self.counted = now;

@@ -18,12 +18,19 @@ pub(crate) enum Change {
 impl Change {
     /// The record after this change. `seed` is remembered as taken over, so that a restart with it does not undo the
     /// change.
-    pub(crate) fn apply(&self, current: Option<&Record>, seed: Option<&Seed>, now: Moment) -> Record {
+    pub(crate) fn apply(
+        &self,
+        current: Option<&Record>,
+        seed: Option<&Seed>,
+        now: Moment,
+    ) -> Record {
         let version = current.map_or(Version::FIRST, |record| record.version.next_epoch());
         let seeds = current.map(|record| record.seeds.clone()).unwrap_or_default();
         let new_seed = seed.map(|seed| seed.fingerprint).filter(|seed| !seeds.contains(seed));
         let record = match self {
-            Self::Login(tokens) => Record::brought(version, tokens.clone().anchored(now), now.wall()),
+            Self::Login(tokens) => {
+                Record::brought(version, tokens.clone().anchored(now), now.wall())
+            }
             Self::Update(tokens) => {
                 let mut tokens = tokens.clone().anchored(now);
                 let refresh = tokens.refresh_token.clone();

@@ -11,8 +11,9 @@ pub(crate) enum Failure {
     NeedsLogin(LoginReason),
     /// The exchange failed, and it is certain that the refresh token was not used up.
     Refresh(RefreshError),
-    /// A refresh was sent and nobody knows what came of it; nothing is sent for `wait`.
-    OutcomeUnknown { wait: Duration, cause: Option<RefreshError> },
+    /// A refresh was sent and nobody knows what came of it; nothing is sent for `wait`, or for `settling` if the access
+    /// token is refused meanwhile and there is nothing left to lose.
+    OutcomeUnknown { wait: Duration, settling: Duration, cause: Option<RefreshError> },
     /// The store did not let the flight go on, so nothing was sent.
     Store(StoreError),
     /// The intent took longer than the send gate allows, so nothing was sent.

@@ -18,11 +18,20 @@ const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Load,
-    Swap { expect: Expect, stamp: Stamp, record: Record },
+    Swap {
+        expect: Expect,
+        stamp: Stamp,
+        record: Record,
+    },
     /// Make one exchange with these tokens, bounded by the deadline.
-    Exchange { tokens: Option<TokenSet> },
+    Exchange {
+        tokens: Option<TokenSet>,
+    },
     /// Wait until the record may have changed, at most this long.
-    Watch { since: Option<Stamp>, at_most: Duration },
+    Watch {
+        since: Option<Stamp>,
+        at_most: Duration,
+    },
     Pause(Duration),
     Finish(Result<(), Failure>),
 }
@@ -32,12 +41,16 @@ pub(crate) enum Action {
 pub(crate) enum Event {
     Loaded(Result<Option<(Stamp, Record)>, StoreError>),
     Swapped(Result<Swapped, StoreError>),
-    Exchanged { sent: Moment, result: Result<TokenSet, RefreshError> },
+    Exchanged {
+        sent: Moment,
+        result: Result<TokenSet, RefreshError>,
+    },
     /// A watch or a pause is over.
     Woken,
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made and taken apart once for each write")]
 pub(crate) enum Swapped {
     Won,
     Lost(Option<(Stamp, Record)>),
@@ -62,16 +75,36 @@ pub(crate) struct Phase {
 enum At {
     /// Load, then decide.
     Looking,
-    /// A swap whose result is looked at and decided upon like a load: seed, repair, undo of a late intent.
-    Preparing(Pending),
+    /// A swap whose result is looked at and decided upon like a load: a seed, a repair. The note is made if it is won.
+    Preparing {
+        pending: Pending,
+        note: Note,
+    },
     /// The intent: its swap, or the load that says whether a swap whose answer was lost happened.
-    Acquiring { pending: Pending, asked: Moment, base: Record },
-    Exchanging { base: Option<Record>, intent: bool },
+    Acquiring {
+        pending: Pending,
+        asked: Moment,
+        base: Record,
+    },
+    Exchanging {
+        base: Option<Record>,
+        intent: bool,
+    },
     /// `invalid_grant` came; is it about the newest token?
-    Reloading { base: Record, error: RefreshError },
-    Committing { pending: Pending, pause: Duration, confirming: bool },
+    Reloading {
+        base: Record,
+        error: RefreshError,
+    },
+    Committing {
+        pending: Pending,
+        pause: Duration,
+        confirming: bool,
+    },
     /// The last swap of a flight that failed; its result changes nothing.
-    Closing { pending: Pending, failure: Failure },
+    Closing {
+        pending: Pending,
+        failure: Failure,
+    },
 }
 
 /// A write under way.
@@ -108,21 +141,26 @@ impl Replica {
                 self.decide(ctx)
             }
             (At::Looking, Event::Loaded(Err(error))) => self.without_store(error, ctx),
-            (At::Preparing(pending), Event::Swapped(Ok(Swapped::Won))) => {
+            (At::Preparing { pending, note }, Event::Swapped(Ok(Swapped::Won))) => {
+                self.notes.push(note);
                 self.observe(Some((pending.stamp, pending.record)), ctx.now);
                 self.decide(ctx)
             }
-            (At::Preparing(_), Event::Swapped(Ok(Swapped::Lost(current)))) => {
+            (At::Preparing { .. }, Event::Swapped(Ok(Swapped::Lost(current)))) => {
                 self.observe(current, ctx.now);
                 self.decide(ctx)
             }
-            (At::Preparing(_), Event::Swapped(Err(error))) => self.without_store(error, ctx),
-            (At::Acquiring { pending, asked, base }, event) => self.acquired(pending, asked, base, event, ctx),
+            (At::Preparing { .. }, Event::Swapped(Err(error))) => self.without_store(error, ctx),
+            (At::Acquiring { pending, asked, base }, event) => {
+                self.acquired(pending, asked, base, event, ctx)
+            }
             (At::Exchanging { base, intent }, Event::Exchanged { sent, result }) => match result {
                 Ok(tokens) => self.answered(base, tokens, sent, ctx),
                 Err(error) => self.not_answered(base, intent, error, ctx),
             },
-            (At::Reloading { base, error }, Event::Loaded(loaded)) => self.refused(&base, error, loaded, ctx),
+            (At::Reloading { base, error }, Event::Loaded(loaded)) => {
+                self.refused(&base, error, loaded, ctx)
+            }
             (At::Committing { pending, pause, confirming }, event) => {
                 self.committed(pending, pause, confirming, event, ctx)
             }
@@ -140,14 +178,17 @@ impl Replica {
                 self.finish(Err(failure))
             }
             // A watch is over; anything else is a shell that answered something that was not asked. Both look again.
-            (At::Looking | At::Preparing(_) | At::Exchanging { .. } | At::Reloading { .. }, _) => self.look(),
+            (
+                At::Looking | At::Preparing { .. } | At::Exchanging { .. } | At::Reloading { .. },
+                _,
+            ) => self.look(),
         }
     }
 
     /// The decision after every look at the store.
     fn decide(&mut self, ctx: &Context<'_>) -> Action {
         if let Some(Attempt { fate: Fate::Answered { record, .. }, .. }) = &self.attempt {
-            let record = record.clone();
+            let record = Record::clone(record);
             return self.join(record, COMMIT_PAUSE, ctx);
         }
         let Some(Some(seen)) = self.seen.clone() else { return self.decide_without_record(ctx) };
@@ -156,14 +197,13 @@ impl Replica {
             && Guard::HighWater.on()
         {
             let record = known.record.clone();
-            self.notes.push(Note::RecordRepaired);
-            return self.prepare(Expect::Is(seen.stamp), record, ctx);
+            return self.prepare(Expect::Is(seen.stamp), record, Note::RecordRepaired, ctx);
         }
         if let Some(seed) = self.new_seed(Some(&seen.record)).cloned() {
-            self.notes.push(Note::SeedTaken);
             let record = Record::brought(seen.record.version.next_epoch(), seed.tokens, seed.at)
                 .with_seeds(seen.record.seeds.clone(), Some(seed.fingerprint));
-            return self.prepare(Expect::Is(seen.stamp), record, ctx);
+            let note = Note::SeedTaken(record.version);
+            return self.prepare(Expect::Is(seen.stamp), record, note, ctx);
         }
         if self.satisfies(&self.demand(), ctx.now) && Guard::Recheck.on() {
             return self.finish(Ok(()));
@@ -185,14 +225,13 @@ impl Replica {
         {
             // A store that lost the record is repaired from memory, never from the seed: that one was used already.
             let record = known.record.clone();
-            self.notes.push(Note::RecordRepaired);
-            return self.prepare(Expect::Absent, record, ctx);
+            return self.prepare(Expect::Absent, record, Note::RecordRepaired, ctx);
         }
         if let Some(seed) = self.seed.clone() {
-            self.notes.push(Note::SeedTaken);
             let record = Record::brought(crate::version::Version::FIRST, seed.tokens, seed.at)
                 .with_seeds(Vec::new(), Some(seed.fingerprint));
-            return self.prepare(Expect::Absent, record, ctx);
+            let note = Note::SeedTaken(record.version);
+            return self.prepare(Expect::Absent, record, note, ctx);
         }
         match (ctx.spends)(None) {
             Spends::Nothing => self.exchange(None, false),
@@ -237,7 +276,8 @@ impl Replica {
     /// The rule for a refresh token that was presented with an unknown outcome. `settled` (monotonic) is when nothing
     /// of that request can be under way any more.
     fn outcome_unknown(&mut self, seen: &Seen, settled: Duration, ctx: &Context<'_>) -> Action {
-        let mut wait = settled.saturating_sub(ctx.now.monotonic());
+        let settling = settled.saturating_sub(ctx.now.monotonic());
+        let mut wait = settling;
         match self.policy.unknown_outcome {
             UnknownOutcome::RequireLogin => {
                 let reason = DeadReason::OutcomeUnknown;
@@ -260,7 +300,7 @@ impl Replica {
                 if wait.is_zero() {
                     return self.acquire(seen, ctx);
                 }
-                self.finish(Err(Failure::OutcomeUnknown { wait, cause: None }))
+                self.finish(Err(Failure::OutcomeUnknown { wait, settling, cause: None }))
             }
         }
     }
@@ -328,12 +368,22 @@ impl Replica {
     }
 
     /// The exchange succeeded. From here on this process holds the only copy of the live token.
-    fn answered(&mut self, base: Option<Record>, tokens: TokenSet, sent: Moment, ctx: &Context<'_>) -> Action {
+    fn answered(
+        &mut self,
+        base: Option<Record>,
+        tokens: TokenSet,
+        sent: Moment,
+        ctx: &Context<'_>,
+    ) -> Action {
         let tokens = tokens.anchored(sent);
         let record = match &base {
             None => Record::brought(crate::version::Version::FIRST, tokens, sent.wall()),
             Some(base) => {
-                let tokens = if Guard::KeepRefreshToken.on() { tokens.inherit(&base.tokens) } else { tokens };
+                let tokens = if Guard::KeepRefreshToken.on() {
+                    tokens.inherit(&base.tokens)
+                } else {
+                    tokens
+                };
                 Record::brought(base.version.next_generation(), tokens, sent.wall())
                     .with_seeds(base.seeds.clone(), None)
             }
@@ -341,7 +391,11 @@ impl Replica {
         let record = Record { refreshed_at: Some(sent.wall()), ..record };
         let id = self.attempt.as_ref().map_or(ctx.fresh, |attempt| attempt.id);
         let version = base.map_or(crate::version::Version::FIRST, |base| base.version);
-        self.attempt = Some(Attempt { id, version, fate: Fate::Answered { record: record.clone(), sent } });
+        self.attempt = Some(Attempt {
+            id,
+            version,
+            fate: Fate::Answered { record: Box::new(record.clone()), sent },
+        });
         self.join(record, COMMIT_PAUSE, ctx)
     }
 
@@ -369,14 +423,20 @@ impl Replica {
         self.settle_attempt(Fate::Unknown { since: Some(ctx.now.monotonic()) });
         let attempt = self.attempt.as_ref().map_or(stamp, |attempt| attempt.id);
         let unknown = base.with_state(State::Unknown { attempt });
-        let mut wait = self.policy.settling();
+        let settling = self.policy.settling();
+        let mut wait = settling;
         if let Some(ended) = self.known.as_ref().and_then(|known| known.deadlines.ended) {
             let demand = self.demand();
             if !(demand.refused && demand.newer_than == Some(base.version)) {
                 wait = wait.max(ended.remaining_for_sure(ctx.now));
             }
         }
-        self.close(Expect::Is(stamp), unknown, Failure::OutcomeUnknown { wait, cause: Some(error) }, ctx)
+        self.close(
+            Expect::Is(stamp),
+            unknown,
+            Failure::OutcomeUnknown { wait, settling, cause: Some(error) },
+            ctx,
+        )
     }
 
     /// `invalid_grant`: if the record has moved on, the refused token was not the newest, and all is well.
@@ -396,7 +456,8 @@ impl Replica {
                     self.observe(current, ctx.now);
                     return self.decide(ctx);
                 }
-                let expect = current.as_ref().map_or(Expect::Absent, |(stamp, _)| Expect::Is(*stamp));
+                let expect =
+                    current.as_ref().map_or(Expect::Absent, |(stamp, _)| Expect::Is(*stamp));
                 let reason = DeadReason::Refused;
                 let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
                 self.close(expect, base.with_state(State::Dead { reason }), failure, ctx)
@@ -423,7 +484,8 @@ impl Replica {
                 return self.discard(Note::Superseded, ctx);
             }
             // An update by hand kept the refresh token that this answer has replaced: the answer follows the update.
-            let new = Record { version: held.version.next_generation(), ..new }.with_seeds(held.seeds.clone(), None);
+            let new = Record { version: held.version.next_generation(), ..new }
+                .with_seeds(held.seeds.clone(), None);
             return self.commit(Expect::Is(current.stamp), new, pause, ctx);
         }
         if held.version < new.version {
@@ -444,9 +506,17 @@ impl Replica {
         self.decide(ctx)
     }
 
-    fn commit(&mut self, expect: Expect, record: Record, pause: Duration, ctx: &Context<'_>) -> Action {
-        if let Some(Attempt { fate: Fate::Answered { record: unsaved, .. }, .. }) = &mut self.attempt {
-            unsaved.clone_from(&record);
+    fn commit(
+        &mut self,
+        expect: Expect,
+        record: Record,
+        pause: Duration,
+        ctx: &Context<'_>,
+    ) -> Action {
+        if let Some(Attempt { fate: Fate::Answered { record: unsaved, .. }, .. }) =
+            &mut self.attempt
+        {
+            **unsaved = record.clone();
         }
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(expect);
@@ -520,19 +590,27 @@ impl Replica {
         let untrusted = matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::Insecure);
         match (ctx.spends)(tokens) {
             Spends::Nothing if !dead && !untrusted => self.exchange(known, false),
-            Spends::Reusable if !dead && !untrusted && known.is_some() => self.exchange(known, false),
+            Spends::Reusable if !dead && !untrusted && known.is_some() => {
+                self.exchange(known, false)
+            }
             _ => self.finish(Err(Failure::Store(error))),
         }
     }
 
-    fn prepare(&mut self, expect: Expect, record: Record, ctx: &Context<'_>) -> Action {
+    fn prepare(&mut self, expect: Expect, record: Record, note: Note, ctx: &Context<'_>) -> Action {
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(expect);
-        self.set(At::Preparing(pending));
+        self.set(At::Preparing { pending, note });
         swap
     }
 
-    fn close(&mut self, expect: Expect, record: Record, failure: Failure, ctx: &Context<'_>) -> Action {
+    fn close(
+        &mut self,
+        expect: Expect,
+        record: Record,
+        failure: Failure,
+        ctx: &Context<'_>,
+    ) -> Action {
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(expect);
         self.set(At::Closing { pending, failure });

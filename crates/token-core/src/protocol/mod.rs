@@ -19,7 +19,9 @@ mod flight;
 mod replica;
 
 #[cfg(test)]
-mod explorer;
+pub(crate) mod explorer;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub(crate) use self::backoff::{Backoff, BackoffPolicy};
 pub(crate) use self::bucket::TokenBucket;

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::error::ConfigError;
 use crate::freshness::{Deadlines, Freshness};
 use crate::guard::Guard;
 use crate::record::{Record, State};
-use crate::error::ConfigError;
 use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
 use crate::store::Stamp;
 use crate::token::TokenSet;
@@ -81,7 +81,7 @@ pub(crate) struct Demand {
 /// Something that the shell reports and that changes no decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
-    SeedTaken,
+    SeedTaken(Version),
     TakenOver,
     RecordRepaired,
     CommitDelayed,
@@ -135,7 +135,7 @@ pub(super) enum Fate {
     /// It was sent, and this is when hope for an answer ended (monotonic); `None` while it is under way.
     Unknown { since: Option<Duration> },
     /// The answer is here and not stored yet: the only copy of the live token.
-    Answered { record: Record, sent: Moment },
+    Answered { record: Box<Record>, sent: Moment },
 }
 
 impl Seed {
@@ -154,7 +154,15 @@ impl Seed {
 
 impl Replica {
     pub(crate) fn new(policy: Policy, seed: Option<Seed>) -> Self {
-        Self { policy, seed, seen: None, known: None, attempt: None, phase: None, notes: Vec::new() }
+        Self {
+            policy,
+            seed,
+            seen: None,
+            known: None,
+            attempt: None,
+            phase: None,
+            notes: Vec::new(),
+        }
     }
 
     /// The newest tokens known.
@@ -208,7 +216,8 @@ impl Replica {
             Some(known) if known.record.version > record.version && Guard::HighWater.on() => {}
             // Only the state differs, unless two processes were answered for the same generation.
             Some(known)
-                if known.record.version == record.version && known.record.obtained_at == record.obtained_at =>
+                if known.record.version == record.version
+                    && known.record.obtained_at == record.obtained_at =>
             {
                 known.record = record.clone();
             }
@@ -228,7 +237,7 @@ impl Replica {
     /// Whether the newest tokens known are what is asked for.
     pub(crate) fn satisfies(&self, demand: &Demand, now: Moment) -> bool {
         let Some(known) = &self.known else { return false };
-        if known.record.tokens.access_token().is_none() {
+        if known.record.tokens.access_token().is_none() || self.awaits_seed() {
             return false;
         }
         if demand.newer_than.is_some_and(|version| known.record.version <= version) {
@@ -240,24 +249,34 @@ impl Replica {
         demand.lasting.is_none_or(|life| {
             // Where no token of this server lasts that long, one that is not stale has to do: asking again and again
             // for more would refresh on every call.
-            let whole = known.record.tokens.ends().map(|end| end.saturating_sub(known.record.obtained_at));
+            let minted = known.record.refreshed_at.and(known.record.tokens.ends());
+            let whole = minted.map(|end| end.saturating_sub(known.record.obtained_at));
             known.deadlines.lasts(life, now)
                 || (whole.is_some_and(|whole| whole <= life) && !known.deadlines.is_stale(now))
         })
     }
 
     /// Treats the newest token known as expired, here only.
-    pub(crate) fn expire(&mut self, now: Moment) {
+    pub(crate) fn expire(&mut self) {
         if let Some(known) = &mut self.known {
-            known.deadlines.expire(now);
+            known.deadlines.expire();
         }
     }
 
     /// The flight was dropped at its last action: what it had learned stays, what it had sent is now unknown.
     pub(crate) fn abandon(&mut self, now: Moment) {
         self.phase = None;
-        if let Some(Attempt { fate: Fate::Unknown { since: since @ None }, .. }) = &mut self.attempt {
+        if let Some(Attempt { fate: Fate::Unknown { since: since @ None }, .. }) = &mut self.attempt
+        {
             *since = Some(now.monotonic());
+        }
+    }
+
+    /// Whether a new seed is to replace the tokens known: they belong to a login that is over.
+    pub(crate) fn awaits_seed(&self) -> bool {
+        match &self.seen {
+            Some(Some(seen)) => self.new_seed(Some(&seen.record)).is_some(),
+            Some(None) | None => false,
         }
     }
 
@@ -271,7 +290,10 @@ impl Replica {
         let seed = self.seed.as_ref()?;
         let Some(record) = record else { return Some(seed) };
         if !Guard::SeedOnce.on() {
-            return (record.version.generation() == 0).then_some(seed);
+            let text = |tokens: &TokenSet| {
+                tokens.refresh_token().map(|token| token.expose_secret().to_owned())
+            };
+            return (text(&record.tokens) != text(&seed.tokens)).then_some(seed);
         }
         let alive = !matches!(record.state, State::Dead { .. });
         let taken = record.knows_seed(seed.fingerprint) || (record.seeds.is_empty() && alive);

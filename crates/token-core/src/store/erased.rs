@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Durability, Expect, Provenance, Stamp, StoreError, StoreKey, Swap, TokenStore, Versioned};
+use super::{
+    Durability, Expect, Provenance, Stamp, StoreError, StoreKey, Swap, TokenStore, Versioned,
+};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -16,7 +18,10 @@ pub(crate) fn erase(store: impl TokenStore) -> SharedStore {
 }
 
 pub(crate) trait ErasedStore: Send + Sync + 'static {
-    fn load<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<Option<(Versioned, Provenance)>, StoreError>>;
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<(Versioned, Provenance)>, StoreError>>;
 
     fn compare_and_swap<'a>(
         &'a self,
@@ -35,7 +40,10 @@ pub(crate) trait ErasedStore: Send + Sync + 'static {
 }
 
 impl<S: TokenStore> ErasedStore for S {
-    fn load<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<Option<(Versioned, Provenance)>, StoreError>> {
+    fn load<'a>(
+        &'a self,
+        key: &'a StoreKey,
+    ) -> BoxFuture<'a, Result<Option<(Versioned, Provenance)>, StoreError>> {
         Box::pin(TokenStore::load(self, key))
     }
 

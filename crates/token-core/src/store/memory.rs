@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{
-    Capabilities, Cursor, Durability, Expect, Page, Provenance, Stamp, StoreError, StoreKey, Swap, TokenStore, Versioned,
+    Capabilities, Cursor, Durability, Expect, Page, Provenance, Stamp, StoreError, StoreKey, Swap,
+    TokenStore, Versioned,
 };
 
 const PAGE: usize = 256;
@@ -78,7 +79,12 @@ impl TokenStore for MemoryStore {
         Ok(Swap::Won { durable: true })
     }
 
-    async fn changed(&self, key: &StoreKey, since: Option<Stamp>, timeout: Duration) -> Result<(), StoreError> {
+    async fn changed(
+        &self,
+        key: &StoreKey,
+        since: Option<Stamp>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
         let change = async {
             loop {
                 // Registered before the look, or a write in between would be missed.
@@ -105,7 +111,9 @@ impl TokenStore for MemoryStore {
                 .map(|(key, _)| key.clone())
                 .collect(),
         };
-        let next = (keys.len() == PAGE).then(|| keys.last().map(|key| Cursor::new(key.as_str()))).flatten();
+        let next = (keys.len() == PAGE)
+            .then(|| keys.last().map(|key| Cursor::new(key.as_str())))
+            .flatten();
         Ok(Page::new(keys, next))
     }
 }
@@ -129,7 +137,10 @@ mod tests {
     async fn changed_does_not_miss_a_write_between_load_and_watch() {
         let store = MemoryStore::new();
         let first = write("1");
-        store.compare_and_swap(&key("k"), Expect::Absent, &first, Durability::Durable).await.unwrap();
+        store
+            .compare_and_swap(&key("k"), Expect::Absent, &first, Durability::Durable)
+            .await
+            .unwrap();
         store.changed(&key("k"), None, Duration::from_secs(3600)).await.unwrap();
     }
 
@@ -146,7 +157,10 @@ mod tests {
         let store = MemoryStore::new();
         for n in 0..(PAGE * 2 + 1) {
             let key = key(&format!("k{n:04}"));
-            store.compare_and_swap(&key, Expect::Absent, &write("x"), Durability::Visible).await.unwrap();
+            store
+                .compare_and_swap(&key, Expect::Absent, &write("x"), Durability::Visible)
+                .await
+                .unwrap();
         }
         let mut seen = Vec::new();
         let mut after = None;

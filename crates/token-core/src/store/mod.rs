@@ -116,7 +116,10 @@ impl Stamp {
     /// The operating system has no randomness to give, which no program can go on without.
     pub fn random() -> Self {
         let mut bytes = [0; 16];
-        #[expect(clippy::expect_used, reason = "a stamp that is not random could take another's write for its own")]
+        #[expect(
+            clippy::expect_used,
+            reason = "a stamp that is not random could take another's write for its own"
+        )]
         getrandom::fill(&mut bytes).expect("the operating system's random source works");
         Self(bytes)
     }
@@ -178,7 +181,10 @@ impl Versioned {
 
 impl fmt::Debug for Versioned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Versioned").field("stamp", &self.stamp).field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Versioned")
+            .field("stamp", &self.stamp)
+            .field("bytes", &self.bytes.len())
+            .finish()
     }
 }
 

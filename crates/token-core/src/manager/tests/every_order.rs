@@ -39,7 +39,11 @@ impl Wake for Flag {
 
 enum Caller {
     New,
-    Waiting { future: Pin<Box<dyn Future<Output = Result<Token, Error>>>>, woken: Arc<Flag>, spurious: bool },
+    Waiting {
+        future: Pin<Box<dyn Future<Output = Result<Token, Error>>>>,
+        woken: Arc<Flag>,
+        spurious: bool,
+    },
     Done(Result<Token, Error>),
     Dropped,
 }
@@ -61,7 +65,8 @@ impl World {
         let script = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
         let store = TestStore { gate: Some(Arc::clone(&gate)), ..TestStore::default() };
         // One-shot: no driver beside the flight takes permits.
-        let manager = builder(&script, &ManualClock::new()).store(store).one_shot().build().unwrap();
+        let manager =
+            builder(&script, &ManualClock::new()).store(store).one_shot().build().unwrap();
         Self {
             runtime,
             manager,
@@ -138,16 +143,24 @@ impl World {
             }
             match &self.callers[n] {
                 Caller::Done(result) => {
-                    let token = result.as_ref().unwrap_or_else(|error| panic!("caller {n}: {error}: {path:?}"));
+                    let token = result
+                        .as_ref()
+                        .unwrap_or_else(|error| panic!("caller {n}: {error}: {path:?}"));
                     assert_eq!(token.expose_secret(), "at-1", "{path:?}");
                 }
-                Caller::Waiting { .. } => panic!("caller {n} waits after the flight has landed: {path:?}"),
+                Caller::Waiting { .. } => {
+                    panic!("caller {n} waits after the flight has landed: {path:?}")
+                }
                 Caller::New | Caller::Dropped => {}
             }
         }
         assert_eq!(self.script.calls(), usize::from(self.asked), "{path:?}");
         if self.asked {
-            assert_eq!(self.manager.status().version().unwrap().generation(), 1, "not stored: {path:?}");
+            assert_eq!(
+                self.manager.status().version().unwrap().generation(),
+                1,
+                "not stored: {path:?}"
+            );
             assert!(!self.manager.status().is_refreshing(), "{path:?}");
         }
     }

@@ -58,7 +58,11 @@ fn a_runtime_that_goes_away_fails_waiters_on_another_and_wedges_nothing() {
     let script = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
     let clock = ManualClock::new();
     let tokens = builder(&script, &clock).build().unwrap();
-    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let first = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
     first.spawn({
         let tokens = tokens.clone();
         async move { tokens.token().await }
@@ -133,9 +137,11 @@ fn an_answer_that_the_store_refuses_is_served_from_memory_and_stored_later() {
 fn without_the_store_nothing_one_time_is_sent_and_what_spends_nothing_goes_on() {
     for (spends, calls) in [(Spends::RefreshToken, 0), (Spends::Nothing, 1)] {
         run(async {
-            let (script, clock, store) = (Script::new(spends), ManualClock::new(), TestStore::default());
+            let (script, clock, store) =
+                (Script::new(spends), ManualClock::new(), TestStore::default());
             store.failing.store(1_000, Ordering::SeqCst);
-            let tokens = TokenManager::builder(script.clone()).clock(clock.clone()).store(store.clone());
+            let tokens =
+                TokenManager::builder(script.clone()).clock(clock.clone()).store(store.clone());
             let tokens = match spends {
                 Spends::Nothing => tokens,
                 _ => tokens.seed(crate::token::TokenSet::from_refresh_token("rt-0")),

@@ -12,8 +12,8 @@ use crate::clock::ManualClock;
 use crate::manager::{TokenManager, TokenManagerBuilder};
 use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::store::{
-    Capabilities, Cursor, Durability, Expect, MemoryStore, Page, Provenance, Stamp, StoreError, StoreKey, Swap,
-    TokenStore, Versioned,
+    Capabilities, Cursor, Durability, Expect, MemoryStore, Page, Provenance, Stamp, StoreError,
+    StoreKey, Swap, TokenStore, Versioned,
 };
 use crate::token::TokenSet;
 
@@ -94,7 +94,8 @@ impl Refresher for Script {
     async fn refresh(&self, current: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
         let shared = &self.shared;
         let call = shared.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let presented = current.and_then(TokenSet::refresh_token).map_or("", |token| token.expose_secret());
+        let presented =
+            current.and_then(TokenSet::refresh_token).map_or("", |token| token.expose_secret());
         shared.presented.lock().unwrap().push(presented.to_owned());
         if let Some(gate) = &shared.gate {
             gate.acquire().await.unwrap().forget();
@@ -105,7 +106,8 @@ impl Refresher for Script {
         if let Some(failure) = shared.failures.lock().unwrap().pop_front() {
             return Err(failure);
         }
-        let mut tokens = TokenSet::new(format!("at-{call}")).with_refresh_token(format!("rt-{call}"));
+        let mut tokens =
+            TokenSet::new(format!("at-{call}")).with_refresh_token(format!("rt-{call}"));
         if let Some(lifetime) = *shared.lifetime.lock().unwrap() {
             tokens = tokens.with_expires_in(lifetime);
         }
@@ -119,7 +121,9 @@ impl Refresher for Script {
 
 /// A manager over a script, on a clock that stands still, with a seed.
 pub(super) fn builder(script: &Script, clock: &ManualClock) -> TokenManagerBuilder {
-    TokenManager::builder(script.clone()).clock(clock.clone()).seed(TokenSet::from_refresh_token("rt-0"))
+    TokenManager::builder(script.clone())
+        .clock(clock.clone())
+        .seed(TokenSet::from_refresh_token("rt-0"))
 }
 
 /// A store that does each operation only when there is a permit, and fails as often as told.
@@ -164,7 +168,12 @@ impl TokenStore for TestStore {
         self.memory.compare_and_swap(key, expect, new, durability).await
     }
 
-    async fn changed(&self, key: &StoreKey, since: Option<Stamp>, timeout: Duration) -> Result<(), StoreError> {
+    async fn changed(
+        &self,
+        key: &StoreKey,
+        since: Option<Stamp>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
         self.memory.changed(key, since, timeout).await
     }
 

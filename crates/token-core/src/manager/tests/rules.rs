@@ -1,6 +1,9 @@
 //! One refresh, shared results, backoff, pace, seeds, changes by hand.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::{Script, TestStore, builder, run, settle};
 use crate::clock::ManualClock;
@@ -25,7 +28,9 @@ async fn callers(tokens: &TokenManager, count: usize) -> Vec<Result<String, Erro
     let mut results = Vec::with_capacity(count);
     for task in tasks {
         let result = task.await.unwrap();
-        results.push(result.map(|token| token.expose_secret().to_owned()).map_err(|error| error.kind()));
+        results.push(
+            result.map(|token| token.expose_secret().to_owned()).map_err(|error| error.kind()),
+        );
     }
     results
 }
@@ -33,9 +38,19 @@ async fn callers(tokens: &TokenManager, count: usize) -> Vec<Result<String, Erro
 #[test]
 pub(crate) fn a_thousand_callers_cause_one_refresh() {
     run(async {
-        let (script, clock, _) = parts();
-        let tokens = builder(&script, &clock).build().unwrap();
-        let results = callers(&tokens, 1_000).await;
+        let gate = Arc::new(Semaphore::new(0));
+        let script = Script::with_gate(Spends::Nothing, Some(Arc::clone(&gate)));
+        let tokens = builder(&script, &ManualClock::new()).build().unwrap();
+        let callers = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { callers(&tokens, 1_000).await }
+        });
+        // A thousand tasks take their turns.
+        for _ in 0..100 {
+            settle().await;
+        }
+        gate.add_permits(1_000);
+        let results = callers.await.unwrap();
         assert!(results.iter().all(|result| result.as_deref() == Ok("at-1")), "{results:?}");
         assert_eq!(script.calls(), 1);
     });
@@ -50,7 +65,10 @@ pub(crate) fn a_failure_is_shared_and_nothing_is_tried_before_the_backoff_is_ove
         assert_eq!(callers(&tokens, 1_000).await, vec![Err(ErrorKind::Unavailable); 1_000]);
         assert_eq!(script.calls(), 1);
         let error = tokens.token().await.unwrap_err();
-        assert!(error.is_transient() && error.retry_after().unwrap() <= Duration::from_secs(1), "{error}");
+        assert!(
+            error.is_transient() && error.retry_after().unwrap() <= Duration::from_secs(1),
+            "{error}"
+        );
         assert_eq!(callers(&tokens, 1_000).await, vec![Err(ErrorKind::Unavailable); 1_000]);
         assert_eq!(script.calls(), 1);
         clock.advance(Duration::from_secs(1));
@@ -69,7 +87,10 @@ fn retry_after_is_obeyed_also_by_a_refresh_by_hand() {
         let tokens = builder(&script, &clock).build().unwrap();
         assert_eq!(tokens.token().await.unwrap_err().retry_after(), Some(Duration::from_secs(600)));
         clock.advance(Duration::from_secs(599));
-        assert_eq!(tokens.refresh_now().await.unwrap_err().retry_after(), Some(Duration::from_secs(1)));
+        assert_eq!(
+            tokens.refresh_now().await.unwrap_err().retry_after(),
+            Some(Duration::from_secs(1))
+        );
         assert_eq!(script.calls(), 1);
         clock.advance(Duration::from_secs(1));
         tokens.token().await.unwrap();
@@ -141,7 +162,8 @@ fn invalid_grant_needs_a_login_once_and_asks_no_more_until_there_is_one() {
 fn a_wrong_client_is_not_tried_again_before_somebody_asks_for_it() {
     run(async {
         let (script, clock, _) = parts();
-        let refusal = RefreshError::configuration("refused").with_oauth_error(OAuthError::InvalidClient);
+        let refusal =
+            RefreshError::configuration("refused").with_oauth_error(OAuthError::InvalidClient);
         script.fail([refusal.clone()]);
         let tokens = builder(&script, &clock).build().unwrap();
         for _ in 0..3 {
@@ -227,8 +249,8 @@ fn a_login_elsewhere_is_in_force_here_also_where_this_process_had_given_up() {
 #[test]
 fn an_update_without_a_refresh_token_keeps_it_also_while_it_is_being_presented() {
     run(async {
-        let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
-        let script = Script::with_gate(Spends::RefreshToken, Some(std::sync::Arc::clone(&gate)));
+        let gate = Arc::new(Semaphore::new(1));
+        let script = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
         let (clock, store) = (ManualClock::new(), TestStore::default());
         let tokens = builder(&script, &clock).store(store).build().unwrap();
         tokens.ready().await.unwrap();
