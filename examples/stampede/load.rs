@@ -57,7 +57,8 @@ pub(crate) async fn requests(
     what: &str,
     revoke_at: Option<u64>,
 ) {
-    let part = Part { total: Some(options.requests), revoke_at, ..Part::new(target, tally, options) };
+    let part =
+        Part { total: Some(options.requests), revoke_at, ..Part::new(target, tally, options) };
     let label = format!("{} requests {what}", options.requests);
     run(part, options.concurrency.min(options.requests), &label, options.json).await;
 }
@@ -75,7 +76,9 @@ impl Part {
         Self {
             target: Arc::clone(target),
             tally: Arc::clone(tally),
-            body: Bytes::from((0..options.body_bytes).map(|n| b'a' + (n % 26) as u8).collect::<Vec<_>>()),
+            body: Bytes::from(
+                (0..options.body_bytes).map(|n| b'a' + (n % 26) as u8).collect::<Vec<_>>(),
+            ),
             next: AtomicU64::new(0),
             done: AtomicU64::new(0),
             total: None,
@@ -87,7 +90,8 @@ impl Part {
     /// The number of the next request, if there is to be one.
     fn next(&self) -> Option<u64> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let over = self.total.is_some_and(|total| number >= total) || self.end.is_some_and(|end| Instant::now() >= end);
+        let over = self.total.is_some_and(|total| number >= total)
+            || self.end.is_some_and(|end| Instant::now() >= end);
         (!over).then_some(number)
     }
 
@@ -109,7 +113,12 @@ impl Part {
         self.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn attempt(&self, client: &mut StampedeClient, number: u64, sends: Sends) -> Result<(), String> {
+    async fn attempt(
+        &self,
+        client: &mut StampedeClient,
+        number: u64,
+        sends: Sends,
+    ) -> Result<(), String> {
         let method = self.target.method(number);
         let sent = if method == Method::GET { Bytes::new() } else { self.body.clone() };
         let request = Request::builder()
@@ -129,9 +138,14 @@ impl Part {
         if self.target.has_kit() {
             // The kit says what it received: a replayed body must be whole.
             let Ok(body) = answer.into_body().collect().await;
-            let echo: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+            let echo: serde_json::Value =
+                serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
             if echo["body_bytes"] != sent.len() {
-                return Err(format!("the API received {} of {} bytes", echo["body_bytes"], sent.len()));
+                return Err(format!(
+                    "the API received {} of {} bytes",
+                    echo["body_bytes"],
+                    sent.len()
+                ));
             }
         }
         Ok(())

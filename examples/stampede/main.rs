@@ -13,6 +13,7 @@ mod load;
 mod occasions;
 mod options;
 mod report;
+mod sockets;
 mod target;
 
 use self::load::Tally;
@@ -53,7 +54,14 @@ async fn run(options: &Options) -> Result<Report, Box<dyn std::error::Error + Se
     load::requests(&target, &tally, options, what, None).await;
     if target.has_kit() {
         let revoke_at = options.requests / 3;
-        load::requests(&target, &tally, options, "while every access token is revoked", Some(revoke_at)).await;
+        load::requests(
+            &target,
+            &tally,
+            options,
+            "while every access token is revoked",
+            Some(revoke_at),
+        )
+        .await;
     }
     if options.seconds > 0 {
         target.shorten_lifetime(SHORT_LIFETIME);

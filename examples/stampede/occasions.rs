@@ -21,7 +21,12 @@ pub(crate) struct Occasions {
 enum Seen {
     /// Every access token was revoked.
     Revoked,
-    Requested { at: Instant, issued: bool, lifetime: Option<Duration>, refused_grant: bool },
+    Requested {
+        at: Instant,
+        issued: bool,
+        lifetime: Option<Duration>,
+        refused_grant: bool,
+    },
 }
 
 impl Occasions {
@@ -49,7 +54,9 @@ impl Occasions {
                 Seen::Revoked => revoked = true,
                 Seen::Requested { at, issued, lifetime, .. } => {
                     let due = last.is_none_or(|(before, lifetime)| {
-                        lifetime.is_some_and(|lifetime| at.duration_since(before) >= lifetime.mul_f64(SHORTEST_PART))
+                        lifetime.is_some_and(|lifetime| {
+                            at.duration_since(before) >= lifetime.mul_f64(SHORTEST_PART)
+                        })
                     });
                     if due || revoked {
                         occasions += 1;
@@ -88,9 +95,14 @@ impl<H: HttpEndpoint> HttpEndpoint for Watched<H> {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RefreshError> {
         let at = Instant::now();
         let result = self.endpoint.send(request).await;
-        let answer: serde_json::Value =
-            result.as_ref().ok().and_then(|answer| serde_json::from_slice(answer.body()).ok()).unwrap_or_default();
-        let lifetime = answer["expires_in"].as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let answer: serde_json::Value = result
+            .as_ref()
+            .ok()
+            .and_then(|answer| serde_json::from_slice(answer.body()).ok())
+            .unwrap_or_default();
+        let lifetime = answer["expires_in"]
+            .as_f64()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         self.occasions.push(Seen::Requested {
             at,
             issued: answer["access_token"].is_string(),

@@ -35,9 +35,11 @@ impl Report {
             unauthorized: count(&tally.unauthorized),
             replayed: count(&tally.replayed),
             // The kit's own count where there is one: it sees what a client might not know of.
-            token_requests: counters.map_or(target.occasions.token_requests(), |counters| counters.token_requests),
+            token_requests: counters
+                .map_or(target.occasions.token_requests(), |counters| counters.token_requests),
             expiries: target.occasions.count_occasions(),
-            reuse_detected: counters.map_or(target.occasions.refused_grants(), |counters| counters.reuse_detected),
+            reuse_detected: counters
+                .map_or(target.occasions.refused_grants(), |counters| counters.reuse_detected),
             elapsed_ms: elapsed.as_millis(),
             first_failure: tally.first_failure.get().cloned(),
         }

@@ -1,32 +1,20 @@
 //! What the requests go to, and the client that sends them.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::Method;
 use token_core::endpoint::{ClientAuth, TokenEndpoint};
-use token_core::http::{Origins, ReplayBody};
+use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
 use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
-use tokio::sync::Semaphore;
-use tower::{Layer, Service};
+use tower::Layer;
 use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
 
 use crate::occasions::{Occasions, Watched};
 use crate::options::{ClientAuthentication, Options};
+use crate::sockets::{Sockets, connector};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-const SOCKETS: usize = 256;
 
 /// The first token of the kit's server is to be expired when the requests come.
 const FIRST_LIFETIME: Duration = Duration::from_millis(200);
@@ -60,8 +48,9 @@ impl Target {
         let end = SystemTime::now() + login.expires_in();
         tokio::time::sleep(login.expires_in()).await;
         server.set_access_lifetime(ROUND_LIFETIME);
-        let seed =
-            TokenSet::new(login.access_token()).with_refresh_token(login.refresh_token()).with_expires_at(end);
+        let seed = TokenSet::new(login.access_token())
+            .with_refresh_token(login.refresh_token())
+            .with_expires_at(end);
         let auth = ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
         let (url, origin) = (server.api_url().parse()?, server.origin().to_owned());
         let occasions = Occasions::default();
@@ -80,11 +69,16 @@ impl Target {
             (Some(secret), ClientAuthentication::Post) => ClientAuth::form(id, secret.as_str()),
         };
         let api_url = text(&options.api_url);
-        let url: http::Uri = api_url
-            .parse()
-            .map_err(|_| format!("--api-url {api_url} is not a URL; give one such as https://api.example.com/v1/me"))?;
+        let url: http::Uri = api_url.parse().map_err(|_| {
+            format!(
+                "--api-url {api_url} is not a URL; give one such as https://api.example.com/v1/me"
+            )
+        })?;
         let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-            return Err(format!("--api-url {api_url} has no scheme or host; write it whole, https://… first").into());
+            return Err(format!(
+                "--api-url {api_url} has no scheme or host; write it whole, https://… first"
+            )
+            .into());
         };
         let origin = format!("{scheme}://{authority}");
         let seed = TokenSet::from_refresh_token(text(&options.refresh_token));
@@ -123,7 +117,11 @@ impl Target {
 
     /// GET and POST in turn, unless one was asked for.
     pub(crate) fn method(&self, number: u64) -> Method {
-        self.method.clone().unwrap_or(if number.is_multiple_of(2) { Method::GET } else { Method::POST })
+        self.method.clone().unwrap_or(if number.is_multiple_of(2) {
+            Method::GET
+        } else {
+            Method::POST
+        })
     }
 }
 
@@ -134,55 +132,11 @@ fn client(
     origin: &str,
     occasions: &Occasions,
 ) -> Result<(TokenManager, StampedeClient), BoxError> {
-    let endpoint = Watched { endpoint: HyperEndpoint::new(connector()), occasions: occasions.clone() };
+    let endpoint =
+        Watched { endpoint: HyperEndpoint::new(connector()), occasions: occasions.clone() };
     let endpoint = TokenEndpoint::refresh_token(endpoint, token_url, auth);
-    let tokens = TokenManager::builder(endpoint).key(TokenKey::new("stampede")?).seed(seed).build()?;
+    let tokens =
+        TokenManager::builder(endpoint).key(TokenKey::new("stampede")?).seed(seed).build()?;
     let layer = TokenRefreshLayer::new(tokens.clone(), Origins::only(origin)?);
     Ok((tokens, layer.layer(Sockets::new())))
-}
-
-fn connector() -> HttpsConnector<HttpConnector> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().wrap_connector(http)
-}
-
-/// hyper's client, with at most 256 requests on the wire. The limit is below the layer, so that all requests meet the
-/// expired token, and holds until an answer was read.
-#[derive(Clone)]
-pub(crate) struct Sockets {
-    client: Client<HttpsConnector<HttpConnector>, ReplayBody<Full<Bytes>>>,
-    permits: Arc<Semaphore>,
-}
-
-impl Sockets {
-    fn new() -> Self {
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(SOCKETS).build(connector());
-        Self { client, permits: Arc::new(Semaphore::new(SOCKETS)) }
-    }
-}
-
-impl Service<Request<ReplayBody<Full<Bytes>>>> for Sockets {
-    type Response = Response<Full<Bytes>>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<ReplayBody<Full<Bytes>>>) -> Self::Future {
-        let Self { client, permits } = self.clone();
-        Box::pin(async move {
-            let _permit = permits.acquire().await?;
-            if let Some(sends) = request.extensions().get::<crate::load::Sends>() {
-                sends.count();
-            }
-            let (head, body) = client.request(request).await?.into_parts();
-            let body = body.collect().await?.to_bytes();
-            Ok(Response::from_parts(head, Full::new(body)))
-        })
-    }
 }
