@@ -10,6 +10,7 @@ use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRE
 use tower::Layer;
 use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
 
+use crate::load::chain;
 use crate::occasions::{Occasions, Watched};
 use crate::options::{ClientAuthentication, Options};
 use crate::sockets::{Sockets, connector};
@@ -84,9 +85,12 @@ impl Target {
         let seed = TokenSet::from_refresh_token(text(&options.refresh_token));
         let occasions = Occasions::default();
         let (tokens, client) = client(token_url, auth, seed, &origin, &occasions)?;
-        tokens.ready().await.map_err(|error| match error.refresh_error() {
-            Some(cause) => format!("no first token: {error}: {cause}. Check --token-url, the client and the refresh token."),
-            None => format!("no first token: {error}"),
+        tokens.ready().await.map_err(|error| {
+            let why = error.refresh_error().map_or(error.to_string(), |cause| chain(cause));
+            format!(
+                "no first token from {token_url}: {why}. See that the server runs, and check --token-url, the client's id, \
+                 secret and --client-auth, and that the refresh token was not used before."
+            )
         })?;
         let method = Some(options.method.clone().unwrap_or(Method::GET));
         Ok(Self { client, url, occasions, kit: None, method })

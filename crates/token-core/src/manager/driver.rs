@@ -101,16 +101,21 @@ impl Driver {
         if let Some(inner) = self.inner.upgrade() {
             inner.look().await;
         }
+        let mut watching = true;
         loop {
             let Some(inner) = self.inner.upgrade() else { return };
             let (at_most, since) = match inner.plan() {
                 Plan::Stop => return,
                 Plan::Refresh(demand) => {
                     let boarded = inner.board(demand, Cause::Need);
+                    let clock = inner.clock.clone();
                     drop(inner);
-                    if let Ok(Boarding::Flight(flight)) = boarded {
+                    match boarded {
                         // Failure and success are reported by the flight; the next plan takes both into account.
-                        flight.ended().await;
+                        Ok(Boarding::Flight(flight)) => flight.ended().await,
+                        Ok(Boarding::Ready(_)) => {}
+                        // Something came between the plan and this.
+                        Err(_) => clock.sleep(POLL).await,
                     }
                     continue;
                 }
@@ -120,14 +125,17 @@ impl Driver {
                 (inner.store.clone(), inner.clock.clone(), inner.store_key.clone());
             // Only the handles keep a manager alive.
             drop(inner);
+            if !watching {
+                watching = first(clock.sleep(at_most.min(POLL)), wake.notified()).await.is_ok();
+                continue;
+            }
             let changed = store.changed(&key, since, at_most);
             let pause = first(clock.sleep(at_most), wake.notified());
             let Ok(changed) = first(changed, pause).await else { continue };
             let Some(inner) = self.inner.upgrade() else { return };
-            if changed.is_err() || !inner.look().await {
-                drop(inner);
-                let _ = first(clock.sleep(POLL), wake.notified()).await;
-            }
+            // A store that cannot watch, or says "changed" of what is known, is left alone for a while: this process's
+            // own writes are among the changes, and a plan made meanwhile must not wait for that while to pass.
+            watching = changed.is_ok() && inner.look().await;
         }
     }
 }

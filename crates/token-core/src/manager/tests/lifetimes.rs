@@ -178,6 +178,27 @@ fn tokens_are_refreshed_ahead_of_their_end_with_no_traffic() {
 }
 
 #[test]
+fn a_watch_that_ends_at_the_time_of_the_next_refresh_does_not_put_it_off() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        script.set_lifetime(Some(Duration::from_secs(1)));
+        let store = TestStore { clock: Some(clock.clone()), ..TestStore::default() };
+        let tokens = builder(&script, &clock).store(store).build().unwrap();
+        tokens.ready().await.unwrap();
+        for refreshes in 2..50 {
+            let mut hundredths = 0;
+            while script.calls() < refreshes {
+                clock.advance(Duration::from_millis(10));
+                hundredths += 1;
+                settle().await;
+                assert!(tokens.cached().is_some(), "expired after {hundredths}0 ms");
+            }
+            assert!((76..=85).contains(&hundredths), "refreshed after {hundredths}0 ms");
+        }
+    });
+}
+
+#[test]
 fn a_one_shot_manager_starts_no_task_behind_its_calls() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use crate::manager::{TokenManager, TokenManagerBuilder};
 use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::store::{
@@ -132,6 +132,8 @@ pub(super) struct TestStore {
     pub(super) memory: MemoryStore,
     pub(super) gate: Option<Arc<Semaphore>>,
     pub(super) failing: Arc<AtomicUsize>,
+    /// The clock of its timeouts; the machine's if there is none.
+    pub(super) clock: Option<ManualClock>,
 }
 
 impl TestStore {
@@ -174,7 +176,11 @@ impl TokenStore for TestStore {
         since: Option<Stamp>,
         timeout: Duration,
     ) -> Result<(), StoreError> {
-        self.memory.changed(key, since, timeout).await
+        let Some(clock) = &self.clock else {
+            return self.memory.changed(key, since, timeout).await;
+        };
+        let change = self.memory.changed(key, since, Duration::from_secs(3600));
+        crate::manager::first(change, clock.sleep(timeout)).await.unwrap_or(Ok(()))
     }
 
     async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
