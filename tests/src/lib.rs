@@ -15,3 +15,8 @@ pub use self::wait::{event, poll_once, soon, until, waiting};
 
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The README's code is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
