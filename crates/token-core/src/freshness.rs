@@ -125,6 +125,8 @@ impl Freshness {
         learned: Moment,
         dice: f64,
     ) -> Deadlines {
+        // A wall clock that shows a time before the token was obtained is wrong: it must not make the token last longer.
+        let learned = Moment::new(learned.monotonic(), learned.wall().max(obtained));
         let at = |wall: Duration| Deadline::at_wall(wall, learned);
         let scheduled = self.every.map(|interval| at(obtained.saturating_add(interval)));
         let Some(ends) = ends else {

@@ -48,7 +48,7 @@ pub trait Refresher: Send + Sync + 'static {
         current: Option<&TokenSet>,
     ) -> impl Future<Output = Result<TokenSet, RefreshError>> + Send;
 
-    /// What an attempt with these tokens uses up. Called often, must not block.
+    /// What an attempt with these tokens uses up. Called often, under a lock: it must not block, nor ask the manager.
     fn spends(&self, current: Option<&TokenSet>) -> Spends;
 
     /// Whether the settings can work; asked once, by [`build`](crate::TokenManagerBuilder::build).

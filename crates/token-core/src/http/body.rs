@@ -102,7 +102,7 @@ where
         if body.is_end_stream() {
             return (Self { kind: Kind::Whole { data: None } }, Replay(Means::Whole(None)));
         }
-        let in_memory = body.size_hint().exact().is_some();
+        let length = body.size_hint().exact();
         let mut stream = Stream {
             body: Box::pin(body),
             remembered: Some(Vec::new()),
@@ -114,12 +114,16 @@ where
             waiting: None,
         };
         // A body of known length that has its one frame at hand needs no wrapping: it is that frame.
-        if in_memory
+        if let Some(length) = length
             && let Poll::Ready(next) =
                 stream.body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()))
         {
             match next {
-                Some(Ok(frame)) if frame.is_data() && stream.body.is_end_stream() => {
+                // A frame shorter than was promised is left to fail where it is sent.
+                Some(Ok(frame))
+                    if frame.data_ref().is_some_and(|data| data.remaining() as u64 == length)
+                        && stream.body.is_end_stream() =>
+                {
                     let data =
                         frame.into_data().ok().map(|mut data| data.copy_to_bytes(data.remaining()));
                     return (
@@ -545,5 +549,29 @@ pub(crate) mod tests {
         let error = first.await.unwrap().unwrap_err();
         assert!(error.is::<Superseded>());
         drop(sender);
+    }
+
+    #[test]
+    fn a_body_that_is_shorter_than_it_said_does_not_become_a_whole_one() {
+        struct Short(Option<Bytes>);
+        impl Body for Short {
+            type Data = Bytes;
+            type Error = BoxError;
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+                Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
+            }
+            fn is_end_stream(&self) -> bool {
+                self.0.is_none()
+            }
+            fn size_hint(&self) -> SizeHint {
+                SizeHint::with_exact(10)
+            }
+        }
+        // hyper then fails the request: the receiver must not take five bytes for the whole.
+        let (first, _) = ReplayBody::new(Short(Some(Bytes::from_static(b"12345"))), Some(100));
+        assert!(first.size_hint().lower() >= 10);
     }
 }

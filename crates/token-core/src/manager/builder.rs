@@ -236,6 +236,7 @@ impl TokenManagerBuilder {
                 last_error: None,
                 unusable: None,
                 refreshed: false,
+                drawn: false,
                 shut_down: false,
                 alarmed: None,
             }),

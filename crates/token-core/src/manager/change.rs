@@ -53,8 +53,15 @@ impl Inner {
                 Ok(Swapped::Won) => true,
                 Ok(Swapped::Lost(_)) => false,
                 Err(error) if error.kind() == StoreErrorKind::Indeterminate => {
-                    let current = self.load().await.map_err(failed)?;
-                    current.is_some_and(|(current, _)| current == stamp)
+                    let now = self.load().await.map_err(failed)?;
+                    match now {
+                        Some((found, _)) if found == stamp => true,
+                        // Somebody may have gone on from it: to make it again would bring a used refresh token back.
+                        Some((found, _)) if expect != Expect::Is(found) => {
+                            return Err(failed(error));
+                        }
+                        _ => false,
+                    }
                 }
                 Err(error) => return Err(failed(error)),
             };

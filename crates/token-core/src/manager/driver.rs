@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
@@ -71,19 +72,25 @@ impl Inner {
 
     /// Takes in what the store holds now. Returns whether that was news.
     pub(super) async fn look(&self) -> bool {
+        let seen = self.state().replica.stamp();
         let Ok(current) = self.load().await else { return false };
         let (news, before, after) = {
             let mut state = self.state();
+            if state.replica.stamp() != seen {
+                // A flight has looked since, and knows better.
+                return true;
+            }
             let version = |replica: &Replica| replica.known().map(|known| known.record.version);
             let before = version(&state.replica);
             let news = state.replica.observe(current, self.clock.now());
-            if news && state.flight.is_none() {
-                // What failed for the record before may work for this one.
+            let after = version(&state.replica);
+            if after != before {
+                // What failed for the tokens before may work for these. Another's failure is a write too, and no news.
                 state.backoff.clear();
                 state.last_error = None;
             }
             self.publish(&mut state);
-            (news, before, version(&state.replica))
+            (news, before, after)
         };
         if let Some(version) = after.filter(|_| after != before) {
             self.events.send(Event::Adopted { version });
@@ -112,7 +119,18 @@ impl Driver {
                     drop(inner);
                     match boarded {
                         // Failure and success are reported by the flight; the next plan takes both into account.
-                        Ok(Boarding::Flight(flight)) => flight.ended().await,
+                        Ok(Boarding::Flight(flight)) => {
+                            flight.ended().await;
+                            // A runtime that shuts down lands each flight at once, and takes back control only here.
+                            tokio::task::yield_now().await;
+                            if flight
+                                .landed()
+                                .await
+                                .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
+                            {
+                                clock.sleep(POLL).await;
+                            }
+                        }
                         Ok(Boarding::Ready(_)) => {}
                         // Something came between the plan and this.
                         Err(_) => clock.sleep(POLL).await,
@@ -126,7 +144,8 @@ impl Driver {
             // Only the handles keep a manager alive.
             drop(inner);
             if !watching {
-                watching = first(clock.sleep(at_most.min(POLL)), wake.notified()).await.is_ok();
+                let _ = first(clock.sleep(at_most.min(POLL)), wake.notified()).await;
+                watching = true;
                 continue;
             }
             let changed = store.changed(&key, since, at_most);
@@ -143,7 +162,10 @@ impl Driver {
 impl Drop for Driver {
     /// Also when its runtime goes away: the next call on another one starts a new driver.
     fn drop(&mut self) {
-        if let Some(inner) = self.inner.upgrade() {
+        // After a shutdown there is nothing left to drive.
+        if let Some(inner) = self.inner.upgrade()
+            && !inner.state().shut_down
+        {
             inner.driving.store(false, std::sync::atomic::Ordering::Release);
         }
     }

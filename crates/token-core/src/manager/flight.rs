@@ -44,6 +44,7 @@ impl Inner {
     }
 
     async fn perform(&self, flight: &Flight, demand: Demand) -> Result<(), Failure> {
+        let mut watched = None;
         let mut action = self.with_replica(|replica, ctx| replica.begin(demand, ctx));
         loop {
             self.report_notes();
@@ -53,18 +54,24 @@ impl Inner {
                     Event::Swapped(self.swap(expect, stamp, &record).await)
                 }
                 Action::Exchange { tokens } => self.exchange(tokens.as_ref()).await,
+                Action::Watch { since, at_most } if watched == Some(since) => {
+                    // The watch ended for no reason; a store may do that, but not in a loop.
+                    watched = None;
+                    self.clock.sleep(at_most.min(super::driver::POLL)).await;
+                    Event::Woken
+                }
                 Action::Watch { since, at_most } => {
+                    watched = Some(since);
                     let changed = self.store.changed(&self.store_key, since, at_most);
                     let timeout = self.clock.sleep(at_most);
-                    if let Ok(Err(_)) = first(changed, timeout).await {
-                        // The store cannot watch: look again a little later.
-                        self.clock.sleep(at_most.min(super::driver::POLL)).await;
-                    }
+                    // Whether it changed, timed out or failed, the next look says.
+                    let _ = first(changed, timeout).await;
                     Event::Woken
                 }
                 Action::Pause(pause) => {
-                    // The answer is in memory, and that is all that its waiters need.
-                    if let Some(token) = self.published.token() {
+                    // The answer is in memory, and that is all that its waiters need, unless the process ends with them.
+                    if let Some(token) = self.published.token().filter(|_| !self.settings.one_shot)
+                    {
                         flight.land(Ok(token));
                     }
                     self.clock.sleep(pause).await;
@@ -83,6 +90,10 @@ impl Inner {
             let mut state = self.state();
             let state = &mut *state;
             state.flight = None;
+            if std::mem::take(&mut state.drawn) {
+                // Somebody else had the newer token: nothing was asked for.
+                state.refusals.give_back();
+            }
             match result {
                 Ok(()) => {
                     state.backoff.clear();
@@ -102,6 +113,7 @@ impl Inner {
                     (landing, reports)
                 }
                 Err(failure) => {
+                    state.refreshed = false;
                     let error = self.error(&failure);
                     state.backoff.failed(
                         failure,
@@ -168,7 +180,7 @@ impl Inner {
 
     async fn exchange(&self, tokens: Option<&TokenSet>) -> Event {
         let sent = self.clock.now();
-        let exchange = caught(self.refresher.refresh(tokens));
+        let exchange = caught(async { self.refresher.refresh(tokens).await });
         let result = match first(exchange, self.clock.sleep(self.settings.exchange_deadline)).await
         {
             Ok(Some(result)) => result,
@@ -178,7 +190,11 @@ impl Inner {
                 self.settings.exchange_deadline
             ))),
         };
-        self.state().refreshed = result.is_ok();
+        {
+            let mut state = self.state();
+            state.refreshed = result.is_ok();
+            state.drawn = false;
+        }
         Event::Exchanged { sent, result }
     }
 }
@@ -200,11 +216,14 @@ impl Drop for Wreck {
             let mut state = self.inner.state();
             state.replica.abandon(now);
             state.flight = None;
+            state.refreshed = false;
+            state.drawn = false;
         }
         let error: Error = self.inner.interrupted();
         self.inner.events.send(Report::RefreshFailed { error: error.clone(), failures: 1 });
         self.flight.land(Err(error));
         self.flight.end();
+        self.inner.wake.notify_one();
     }
 }
 

@@ -13,7 +13,9 @@ use crate::event::{EventSender, Events};
 use crate::flight::Flight;
 use crate::guard::Guard;
 use crate::key::{StoreKey, TokenKey};
-use crate::protocol::{Backoff, BackoffPolicy, Change, Context, Demand, Replica, TokenBucket};
+use crate::protocol::{
+    Backoff, BackoffPolicy, Change, Context, Demand, Failure, Replica, TokenBucket,
+};
 use crate::record::State as RecordState;
 use crate::refresher::{ErasedRefresher, Refresher};
 use crate::source::TokenSource;
@@ -105,6 +107,8 @@ struct State {
     unusable: Option<Error>,
     /// An exchange of the flight under way succeeded.
     refreshed: bool,
+    /// The flight under way has drawn on `refusals` and not asked for a token yet.
+    drawn: bool,
     shut_down: bool,
     /// The login epoch for which `NeedsLogin` was reported; 0 stands for "no record".
     alarmed: Option<u64>,
@@ -188,7 +192,10 @@ impl TokenManager {
     ///
     /// Polled once, it goes on when it is dropped, as for [`token`](Self::token).
     pub async fn renew(&self, rejected: &Token) -> Result<Token, Error> {
-        let demand = Demand { newer_than: Some(rejected.version()), refused: true, lasting: None };
+        let rejected = rejected.version();
+        let newer_than =
+            if Guard::RejectedVersion.on() { Some(rejected) } else { self.inner.known_version() };
+        let demand = Demand { newer_than, refused: true, lasting: None };
         self.inner.obtain(demand, Cause::Refusal).await
     }
 
@@ -354,21 +361,28 @@ impl Inner {
 
     async fn obtain(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Token, Error> {
         self.start_driver();
-        // Twice: the flight under way may have begun for less than what is asked for here.
-        for _ in 0..2 {
-            let token = match self.board(demand, cause)? {
+        // More than once: the flight under way may have begun for less than what is asked for here, or have landed long ago.
+        for _ in 0..3 {
+            let flight = match self.board(demand, cause)? {
                 Boarding::Ready(token) => return Ok(token),
-                Boarding::Flight(flight) => flight.landed().await?,
+                Boarding::Flight(flight) => flight,
             };
-            if demand.newer_than.is_none_or(|version| token.version() > version) {
+            let token = flight.landed().await?;
+            if self.state().replica.satisfies(&demand, self.clock.now()) {
                 return Ok(token);
             }
         }
+        if self.state().replica.has_unsaved_answer() {
+            return Err(Error::new(
+                &self.key,
+                ErrorKind::Store,
+                "the store has not taken the newest tokens yet, so the next cannot be asked for; see that it works",
+            ));
+        }
         Err(Error::new(
             &self.key,
-            ErrorKind::Store,
-            "the newest token was refused, and the store has not taken it yet, so the next cannot be asked for; \
-             see that the store works",
+            ErrorKind::Unavailable,
+            "the tokens that the authorization server issues end before they can be used; check their lifetime",
         ))
     }
 
@@ -391,9 +405,7 @@ impl Inner {
         let now = self.clock.now();
         let mut state = self.state();
         let state = &mut *state;
-        if state.replica.satisfies(&demand, now)
-            && (cause != Cause::Refusal || Guard::RejectedVersion.on())
-        {
+        if state.replica.satisfies(&demand, now) {
             return match (self.published.token(), &state.unusable) {
                 (Some(token), _) => Ok((Boarding::Ready(token), None)),
                 (None, Some(error)) => Err(error.clone()),
@@ -415,6 +427,7 @@ impl Inner {
         if let Some((failure, wait)) =
             state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)
             && !(cause == Cause::Hand && failure.yields_to_hand())
+            && !(self.settings.one_shot && matches!(failure, Failure::NeedsLogin(_)))
         {
             return Err(self.error(failure).with_retry_after(wait));
         }
@@ -431,6 +444,7 @@ impl Inner {
             );
             return Err(error.with_retry_after(Some(wait)));
         }
+        state.drawn = cause == Cause::Refusal;
         let flight = Arc::new(Flight::default());
         state.flight = Some(Arc::clone(&flight));
         Ok((Boarding::Flight(flight), Some(runtime)))
@@ -448,7 +462,11 @@ impl Inner {
 
     /// Makes the newest tokens known the ones that requests use, if they are news.
     fn publish(&self, state: &mut State) {
+        // What a new seed is about to replace is not to be used.
         let Some(known) = state.replica.known().filter(|_| !state.replica.awaits_seed()) else {
+            if self.published.version().is_some() {
+                self.published.set(None);
+            }
             return;
         };
         let version = known.record.version;

@@ -90,8 +90,8 @@ impl Published {
                 let slot = slot.as_ref()?;
                 usable(slot.expired, now).then(|| slot.token.clone())
             })
-            // A thread that is being torn down has no copies any more.
-            .unwrap_or_else(|_| self.token())
+            // A thread that is being torn down has no copies any more; it may ask for the token and wait.
+            .unwrap_or(None)
     }
 
     fn copy(&self, count: u64) -> Option<Slot> {

@@ -4,8 +4,8 @@ use super::failure::{Failure, Retry};
 use crate::error::ConfigError;
 use crate::guard::Guard;
 
-/// The longest time that a server's `Retry-After` is obeyed for.
-const RETRY_AFTER_CAP: Duration = Duration::from_secs(3600);
+/// The longest time that anything is left alone: a server's `Retry-After` may be absurd, and a clock may have been.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// How long a failing endpoint is left alone.
 #[derive(Clone, Copy, Debug)]
@@ -88,13 +88,8 @@ impl Backoff {
                 let whole = policy.first.saturating_mul(1 << doublings).min(policy.longest);
                 let wait = whole.mul_f64(0.5 + dice / 2.0);
                 let wait = at_least.map_or(wait, |at_least| wait.max(at_least));
-                // The hold-off of an unknown outcome is a rule, not a server's wish: it is not capped.
-                let cap = if matches!(failure, Failure::OutcomeUnknown { .. }) {
-                    wait
-                } else {
-                    RETRY_AFTER_CAP
-                };
-                Until::Time(now.saturating_add(wait.min(cap)))
+                // The hold-off of an unknown outcome is the protocol's, which looks again after this.
+                Until::Time(now.saturating_add(wait.min(LONGEST_WAIT)))
             }
         };
         let until_if_refused = match &failure {

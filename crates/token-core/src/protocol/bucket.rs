@@ -36,10 +36,17 @@ impl TokenBucket {
             self.counted = now;
         }
         if self.left == 0 {
-            return Err((self.counted + self.interval).saturating_sub(now));
+            return Err(self.counted.saturating_add(self.interval).saturating_sub(now));
         }
         self.left -= 1;
         Ok(())
+    }
+}
+
+impl TokenBucket {
+    /// Puts one back that was taken for nothing.
+    pub(crate) fn give_back(&mut self) {
+        self.left = self.burst.min(self.left + 1);
     }
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct Context<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Phase {
     demand: Demand,
+    /// Whether this flight was answered: it is over when that is stored.
+    answered: bool,
     at: At,
 }
 
@@ -86,9 +88,10 @@ enum At {
         asked: Moment,
         base: Record,
     },
+    /// `intent` is the stamp of the stored intent, if there had to be one.
     Exchanging {
         base: Option<Record>,
-        intent: bool,
+        intent: Option<Stamp>,
     },
     /// `invalid_grant` came; is it about the newest token?
     Reloading {
@@ -117,10 +120,11 @@ struct Pending {
 impl Replica {
     /// Begins a flight. The caller sees to it that there is one at a time.
     pub(crate) fn begin(&mut self, demand: Demand, ctx: &Context<'_>) -> Action {
-        self.phase = Some(Phase { demand, at: At::Looking });
+        self.phase = Some(Phase { demand, answered: false, at: At::Looking });
         // With an idle record at hand the intent itself finds out whether it is still current: one round trip less.
         if let Some(Some(seen)) = &self.seen
             && seen.record.state == State::Idle
+            && !self.unsure
             && !self.has_unsaved_answer()
             && !self.satisfies(&demand, ctx.now)
         {
@@ -131,10 +135,10 @@ impl Replica {
 
     /// Takes in what came of the last action, and answers the next.
     pub(crate) fn step(&mut self, event: Event, ctx: &Context<'_>) -> Action {
-        let Some(Phase { demand, at }) = self.phase.take() else {
+        let Some(Phase { demand, answered, at }) = self.phase.take() else {
             return Action::Finish(Err(Failure::Interrupted));
         };
-        self.phase = Some(Phase { demand, at: At::Looking });
+        self.phase = Some(Phase { demand, answered, at: At::Looking });
         match (at, event) {
             (At::Looking, Event::Loaded(Ok(current))) => {
                 self.observe(current, ctx.now);
@@ -165,6 +169,7 @@ impl Replica {
                 self.committed(pending, pause, confirming, event, ctx)
             }
             (At::Closing { pending, failure }, event) => {
+                let pending_version = pending.record.version;
                 match event {
                     Event::Swapped(Ok(Swapped::Won)) => {
                         self.observe(Some((pending.stamp, pending.record)), ctx.now);
@@ -173,7 +178,11 @@ impl Replica {
                         self.observe(current, ctx.now);
                     }
                     // What this process knows of its attempt stays in memory, and the next flight starts from that.
-                    _ => self.seen = None,
+                    _ => self.unsure = true,
+                }
+                // Somebody logged in meanwhile: the failure was that of another login.
+                if self.known.as_ref().is_some_and(|known| known.record.version > pending_version) {
+                    return self.decide(ctx);
                 }
                 self.finish(Err(failure))
             }
@@ -214,7 +223,7 @@ impl Replica {
             return self.finish(Err(Failure::NeedsLogin(LoginReason::Dead(reason))));
         }
         match (ctx.spends)(Some(&seen.record.tokens)) {
-            Spends::Nothing | Spends::Reusable => self.exchange(Some(seen.record), false),
+            Spends::Nothing | Spends::Reusable => self.exchange(Some(seen.record), None),
             Spends::RefreshToken => self.decide_to_spend(&seen, ctx),
         }
     }
@@ -234,7 +243,7 @@ impl Replica {
             return self.prepare(Expect::Absent, record, note, ctx);
         }
         match (ctx.spends)(None) {
-            Spends::Nothing => self.exchange(None, false),
+            Spends::Nothing => self.exchange(None, None),
             Spends::RefreshToken | Spends::Reusable => {
                 self.finish(Err(Failure::NeedsLogin(LoginReason::NoGrant)))
             }
@@ -255,6 +264,7 @@ impl Replica {
                         let settled = since.unwrap_or(now).saturating_add(self.policy.settling());
                         self.outcome_unknown(seen, settled, ctx)
                     }
+                    Some(Fate::Refused) => self.bury(seen, ctx),
                     _ => self.acquire(seen, ctx),
                 }
             }
@@ -305,10 +315,22 @@ impl Replica {
         }
     }
 
+    /// The newest refresh token was refused: nobody presents it again.
+    fn bury(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
+        let reason = DeadReason::Refused;
+        let dead = seen.record.with_state(State::Dead { reason });
+        self.close(
+            Expect::Is(seen.stamp),
+            dead,
+            Failure::NeedsLogin(LoginReason::Dead(reason)),
+            ctx,
+        )
+    }
+
     fn acquire(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
         let base = seen.record.clone();
         if !Guard::Intent.on() {
-            return self.exchange(Some(base), false);
+            return self.exchange(Some(base), None);
         }
         let record = base.with_state(State::InFlight { attempt: ctx.fresh });
         self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate: Fate::NotSpent });
@@ -344,7 +366,7 @@ impl Replica {
                 }
             }
             Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
-                self.seen = None;
+                self.unsure = true;
                 return self.finish(Err(Failure::Store(error)));
             }
             Event::Exchanged { .. } | Event::Woken => return self.look(),
@@ -358,10 +380,10 @@ impl Replica {
         if let Some(attempt) = &mut self.attempt {
             attempt.fate = Fate::Unknown { since: None };
         }
-        self.exchange(Some(base), true)
+        self.exchange(Some(base), Some(stamp))
     }
 
-    fn exchange(&mut self, base: Option<Record>, intent: bool) -> Action {
+    fn exchange(&mut self, base: Option<Record>, intent: Option<Stamp>) -> Action {
         let tokens = base.as_ref().map(|record| record.tokens.clone());
         self.set(At::Exchanging { base, intent });
         Action::Exchange { tokens }
@@ -396,24 +418,28 @@ impl Replica {
             version,
             fate: Fate::Answered { record: Box::new(record.clone()), sent },
         });
+        if let Some(phase) = &mut self.phase {
+            phase.answered = true;
+        }
         self.join(record, COMMIT_PAUSE, ctx)
     }
 
     fn not_answered(
         &mut self,
         base: Option<Record>,
-        intent: bool,
+        intent: Option<Stamp>,
         error: RefreshError,
         ctx: &Context<'_>,
     ) -> Action {
         let Some(base) = base else { return self.finish(Err(Failure::Refresh(error))) };
         let spends = (ctx.spends)(Some(&base.tokens));
         if error.outcome() == Outcome::InvalidGrant && spends != Spends::Nothing {
-            self.settle_attempt(Fate::NotSpent);
+            self.settle_attempt(Fate::Refused);
             self.set(At::Reloading { base, error });
             return Action::Load;
         }
-        let Some(stamp) = self.stamp().filter(|_| intent) else {
+        // The intent's own stamp: what is in the store by now may be a login, which is not to be undone.
+        let Some(stamp) = intent else {
             return self.finish(Err(Failure::Refresh(error)));
         };
         if error.outcome() != Outcome::Ambiguous {
@@ -464,7 +490,7 @@ impl Replica {
             }
             // The store does not say; the refused token is not presented again before it does.
             Err(_) => {
-                self.seen = None;
+                self.unsure = true;
                 self.finish(Err(Failure::Refresh(error)))
             }
         }
@@ -491,8 +517,9 @@ impl Replica {
         if held.version < new.version {
             return self.commit(Expect::Is(current.stamp), new, pause, ctx);
         }
-        // Somebody else presented the same token and was answered. The server's newest answer is the one that lives.
-        if held.obtained_at >= new.obtained_at {
+        // Somebody else presented the same token and was answered, or went on from this very answer, whose commit was
+        // made though that was not heard of. A later generation lives; of two equal ones, the server's last answer.
+        if held.version > new.version || held.obtained_at >= new.obtained_at {
             return self.discard(Note::Sibling, ctx);
         }
         self.notes.push(Note::Sibling);
@@ -551,6 +578,11 @@ impl Replica {
                     self.notes.push(Note::CommitDelayed);
                 }
                 self.learn_answer(&pending.record, ctx);
+                self.unsure = true;
+                if (ctx.spends)(Some(&pending.record.tokens)) != Spends::RefreshToken {
+                    // It is no loss if this is never stored, and the next is to be had without the store too.
+                    return self.finish(Ok(()));
+                }
                 let next = (pause * 2).min(LONGEST_COMMIT_PAUSE);
                 self.set(At::Committing { pending, pause: next, confirming: true });
                 Action::Pause(pause)
@@ -566,7 +598,11 @@ impl Replica {
         self.learn_answer(&pending.record, ctx);
         self.attempt = None;
         self.observe(Some((pending.stamp, pending.record)), ctx.now);
-        self.finish(Ok(()))
+        if self.phase.as_ref().is_some_and(|phase| phase.answered) {
+            return self.finish(Ok(()));
+        }
+        // It was the answer of a flight before this one.
+        self.decide(ctx)
     }
 
     /// Makes an own answer the newest known, its deadlines counted from when it was asked for.
@@ -580,7 +616,7 @@ impl Replica {
 
     /// Without the store nothing is spent; grants that spend nothing go on.
     fn without_store(&mut self, error: StoreError, ctx: &Context<'_>) -> Action {
-        self.seen = None;
+        self.unsure = true;
         let known = self.known.as_ref().map(|known| known.record.clone());
         if self.satisfies(&self.demand(), ctx.now) {
             return self.finish(Ok(()));
@@ -589,9 +625,9 @@ impl Replica {
         let dead = known.as_ref().is_some_and(|record| matches!(record.state, State::Dead { .. }));
         let untrusted = matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::Insecure);
         match (ctx.spends)(tokens) {
-            Spends::Nothing if !dead && !untrusted => self.exchange(known, false),
+            Spends::Nothing if !dead && !untrusted => self.exchange(known, None),
             Spends::Reusable if !dead && !untrusted && known.is_some() => {
-                self.exchange(known, false)
+                self.exchange(known, None)
             }
             _ => self.finish(Err(Failure::Store(error))),
         }
@@ -638,8 +674,9 @@ impl Replica {
     }
 
     fn set(&mut self, at: At) {
-        let demand = self.demand();
-        self.phase = Some(Phase { demand, at });
+        if let Some(phase) = &mut self.phase {
+            phase.at = at;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::clock::Moment;
 use crate::error::ConfigError;
 use crate::freshness::{Deadlines, Freshness};
 use crate::guard::Guard;
-use crate::record::{Record, State};
+use crate::record::{DeadReason, Record, State};
 use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
 use crate::store::Stamp;
 use crate::token::TokenSet;
@@ -98,6 +98,8 @@ pub(crate) struct Replica {
     pub(super) seed: Option<Seed>,
     /// What the store held when it was last looked at; `None` in it: no record.
     pub(super) seen: Option<Option<Seen>>,
+    /// The store has failed since: look before a decision.
+    pub(super) unsure: bool,
     /// The newest tokens known, here or in the store: the high-water mark.
     pub(super) known: Option<Known>,
     pub(super) attempt: Option<Attempt>,
@@ -134,6 +136,8 @@ pub(super) enum Fate {
     NotSpent,
     /// It was sent, and this is when hope for an answer ended (monotonic); `None` while it is under way.
     Unknown { since: Option<Duration> },
+    /// It was refused as being of no more use.
+    Refused,
     /// The answer is here and not stored yet: the only copy of the live token.
     Answered { record: Box<Record>, sent: Moment },
 }
@@ -158,6 +162,7 @@ impl Replica {
             policy,
             seed,
             seen: None,
+            unsure: false,
             known: None,
             attempt: None,
             phase: None,
@@ -190,6 +195,7 @@ impl Replica {
 
     /// Takes in what the store holds. Returns whether that is news.
     pub(crate) fn observe(&mut self, current: Option<(Stamp, Record)>, now: Moment) -> bool {
+        self.unsure = false;
         let Some((stamp, record)) = current else {
             let news = !matches!(self.seen, Some(None));
             self.seen = Some(None);
@@ -284,8 +290,8 @@ impl Replica {
         self.attempt.as_ref().is_some_and(|own| own.id == attempt)
     }
 
-    /// The seed, if the record has not taken it over yet. A record that somebody's login made, and that is alive, knows
-    /// more than any seed.
+    /// The seed, if the record has not taken it over yet. A record that somebody's login made, and that is alive or
+    /// was logged out, knows more than any seed.
     pub(super) fn new_seed(&self, record: Option<&Record>) -> Option<&Seed> {
         let seed = self.seed.as_ref()?;
         let Some(record) = record else { return Some(seed) };
@@ -295,7 +301,13 @@ impl Replica {
             };
             return (text(&record.tokens) != text(&seed.tokens)).then_some(seed);
         }
-        let alive = !matches!(record.state, State::Dead { .. });
+        let alive = matches!(
+            record.state,
+            State::Idle
+                | State::InFlight { .. }
+                | State::Unknown { .. }
+                | State::Dead { reason: DeadReason::LoggedOut }
+        );
         let taken = record.knows_seed(seed.fingerprint) || (record.seeds.is_empty() && alive);
         (!taken).then_some(seed)
     }

@@ -19,6 +19,7 @@ use crate::token::TokenSet;
 
 mod every_order;
 mod lifetimes;
+mod regressions;
 pub(crate) mod rules;
 
 /// Runs a test on one thread, so that a guard switched off there is off for all of it.
