@@ -152,3 +152,24 @@ impl EventSender {
         Events { receiver: self.sender.subscribe() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    /// The table in this module's documentation is what operators match their alerts against.
+    #[test]
+    fn the_documented_table_names_each_message_at_its_level() {
+        let source: String = include_str!("event.rs").split_whitespace().collect();
+        let mut rows = 0;
+        for row in include_str!("event.rs").lines().filter(|line| line.starts_with("//! | [`")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let (level, message) = (cells[2].to_lowercase(), cells[3].trim_matches('`'));
+            let message: String = message.split_whitespace().collect();
+            let (call, message) = (format!("tracing::{level}!("), format!("\"{message}\""));
+            let mut calls = source.split(&call).skip(1).filter_map(|call| call.split(");").next());
+            let found = calls.any(|call| call.contains(&message));
+            assert!(found, "{row}");
+            rows += 1;
+        }
+        assert_eq!(rows, 10);
+    }
+}

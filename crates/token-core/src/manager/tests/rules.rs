@@ -130,6 +130,18 @@ pub(crate) fn an_expired_token_is_not_sent() {
 }
 
 #[test]
+fn a_token_at_hand_is_given_out_while_the_lock_is_held() {
+    run(async {
+        let (script, clock, _) = parts();
+        let tokens = builder(&script, &clock).build().unwrap();
+        tokens.ready().await.unwrap();
+        // Would wait for ever if it took the lock.
+        let _held = tokens.inner.state();
+        assert!(tokens.cached().is_some());
+    });
+}
+
+#[test]
 fn invalid_grant_needs_a_login_once_and_asks_no_more_until_there_is_one() {
     run(async {
         let (script, clock, _) = parts();
