@@ -11,7 +11,8 @@ use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
-use super::{Boarding, Cause, Inner, first};
+use super::boarding::{Boarding, Cause};
+use super::{Inner, first};
 
 /// How long to leave the store alone where it cannot say when something changed.
 pub(super) const POLL: Duration = Duration::from_secs(1);

@@ -2,9 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -13,16 +12,14 @@ use crate::event::{EventSender, Events};
 use crate::flight::Flight;
 use crate::guard::Guard;
 use crate::key::{StoreKey, TokenKey};
-use crate::protocol::{
-    Backoff, BackoffPolicy, Change, Context, Demand, Failure, Replica, TokenBucket,
-};
-use crate::record::State as RecordState;
+use crate::protocol::{Backoff, BackoffPolicy, Change, Context, Demand, Replica, TokenBucket};
 use crate::refresher::{ErasedRefresher, Refresher};
 use crate::source::TokenSource;
 use crate::store::{SharedStore, Stamp};
 use crate::token::{Token, TokenSet};
 use crate::version::Version;
 
+mod boarding;
 mod builder;
 mod change;
 mod driver;
@@ -33,6 +30,7 @@ mod status;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use self::boarding::Cause;
 pub use self::builder::TokenManagerBuilder;
 use self::published::Published;
 pub use self::status::{Health, Shutdown, Status};
@@ -112,23 +110,6 @@ struct State {
     shut_down: bool,
     /// The login epoch for which `NeedsLogin` was reported; 0 stands for "no record".
     alarmed: Option<u64>,
-}
-
-/// Why a token is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    /// A request needs one, or the driver wants the next.
-    Need,
-    /// The protected resource refused the current one.
-    Refusal,
-    /// Somebody asked for a refresh.
-    Hand,
-}
-
-/// What a caller gets who asks for a token.
-enum Boarding {
-    Ready(Token),
-    Flight(Arc<Flight>),
 }
 
 impl TokenManager {
@@ -359,97 +340,6 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn obtain(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Token, Error> {
-        self.start_driver();
-        // More than once: the flight under way may have begun for less than what is asked for here, or have landed long ago.
-        for _ in 0..3 {
-            let flight = match self.board(demand, cause)? {
-                Boarding::Ready(token) => return Ok(token),
-                Boarding::Flight(flight) => flight,
-            };
-            let token = flight.landed().await?;
-            if self.state().replica.satisfies(&demand, self.clock.now()) {
-                return Ok(token);
-            }
-        }
-        if self.state().replica.has_unsaved_answer() {
-            return Err(Error::new(
-                &self.key,
-                ErrorKind::Store,
-                "the store has not taken the newest tokens yet, so the next cannot be asked for; see that it works",
-            ));
-        }
-        Err(Error::new(
-            &self.key,
-            ErrorKind::Unavailable,
-            "the tokens that the authorization server issues end before they can be used; check their lifetime",
-        ))
-    }
-
-    /// The token, if it is there; else the flight to wait for, begun if need be.
-    fn board(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Boarding, Error> {
-        let (boarding, begun) = self.board_or_begin(demand, cause)?;
-        if let (Boarding::Flight(flight), Some(runtime)) = (&boarding, begun) {
-            // Outside the lock: a runtime that is shutting down drops the task at once, which lands the flight.
-            runtime.spawn(self.clone().fly(Arc::clone(flight), demand));
-        }
-        Ok(boarding)
-    }
-
-    /// As [`board`](Self::board); a flight that was begun here comes with the runtime to fly it on.
-    fn board_or_begin(
-        &self,
-        demand: Demand,
-        cause: Cause,
-    ) -> Result<(Boarding, Option<Handle>), Error> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let state = &mut *state;
-        if state.replica.satisfies(&demand, now) {
-            return match (self.published.token(), &state.unusable) {
-                (Some(token), _) => Ok((Boarding::Ready(token), None)),
-                (None, Some(error)) => Err(error.clone()),
-                (None, None) => Err(self.interrupted()),
-            };
-        }
-        if let Some(flight) = &state.flight
-            && Guard::SingleFlight.on()
-        {
-            return Ok((Boarding::Flight(Arc::clone(flight)), None));
-        }
-        if state.shut_down {
-            return Err(Error::new(
-                &self.key,
-                ErrorKind::ShutDown,
-                "the token manager was shut down",
-            ));
-        }
-        if let Some((failure, wait)) =
-            state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)
-            && !(cause == Cause::Hand && failure.yields_to_hand())
-            && !(self.settings.one_shot && matches!(failure, Failure::NeedsLogin(_)))
-        {
-            return Err(self.error(failure).with_retry_after(wait));
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return Err(self.no_runtime());
-        };
-        if cause == Cause::Refusal
-            && let Err(wait) = state.refusals.take(now.monotonic())
-        {
-            let error = Error::new(
-                &self.key,
-                ErrorKind::Throttled,
-                "the protected resource refuses even new tokens; check the token's audience and scope",
-            );
-            return Err(error.with_retry_after(Some(wait)));
-        }
-        state.drawn = cause == Cause::Refusal;
-        let flight = Arc::new(Flight::default());
-        state.flight = Some(Arc::clone(&flight));
-        Ok((Boarding::Flight(flight), Some(runtime)))
-    }
-
     /// Runs a step of the protocol under the lock, and makes public what it learned.
     fn with_replica<T>(&self, step: impl FnOnce(&mut Replica, &Context<'_>) -> T) -> T {
         let spends = |tokens: Option<&TokenSet>| self.refresher.spends(tokens);
@@ -520,40 +410,6 @@ impl Inner {
     fn is_stale(&self) -> bool {
         let now = self.clock.now();
         self.state().replica.known().is_some_and(|known| known.deadlines.is_stale(now))
-    }
-
-    fn status(&self) -> Status {
-        let now = self.clock.now();
-        let state = self.state();
-        let known = state.replica.known();
-        let has_token = known.is_some_and(|known| known.record.tokens.access_token().is_some());
-        let dead =
-            known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
-        let health = match known {
-            _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => {
-                Health::NeedsLogin
-            }
-            None => Health::Unknown,
-            Some(known) if !has_token || known.deadlines.is_expired(now) => Health::Expired,
-            Some(known) if known.deadlines.is_stale(now) => Health::Stale,
-            Some(_) => Health::Valid,
-        };
-        Status {
-            key: self.key.clone(),
-            version: known.map(|known| known.record.version),
-            health,
-            expires_at: known.and_then(|known| known.record.tokens.expires_at()),
-            expires_in: known
-                .and_then(|known| known.deadlines.ended)
-                .map(|ended| ended.remaining(now)),
-            refresh_expires_at: known.and_then(|known| known.record.tokens.refresh_expires_at()),
-            last_refreshed_at: known
-                .and_then(|known| known.record.refreshed_at)
-                .and_then(|at| UNIX_EPOCH.checked_add(at)),
-            refreshing: state.flight.is_some(),
-            unsaved: state.replica.has_unsaved_answer(),
-            last_error: state.last_error.clone(),
-        }
     }
 }
 

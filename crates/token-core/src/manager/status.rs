@@ -1,8 +1,11 @@
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::key::TokenKey;
+use crate::record::State as RecordState;
 use crate::version::Version;
+
+use super::Inner;
 
 /// What an operator may see of a grant, as this process knows it now. Holds no secret.
 #[derive(Clone, Debug)]
@@ -103,4 +106,40 @@ pub enum Shutdown {
     RefreshLeft,
     /// New tokens are in memory only: the store had not taken them by the deadline.
     UnsavedTokens,
+}
+
+impl Inner {
+    pub(super) fn status(&self) -> Status {
+        let now = self.clock.now();
+        let state = self.state();
+        let known = state.replica.known();
+        let has_token = known.is_some_and(|known| known.record.tokens.access_token().is_some());
+        let dead =
+            known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
+        let health = match known {
+            _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => {
+                Health::NeedsLogin
+            }
+            None => Health::Unknown,
+            Some(known) if !has_token || known.deadlines.is_expired(now) => Health::Expired,
+            Some(known) if known.deadlines.is_stale(now) => Health::Stale,
+            Some(_) => Health::Valid,
+        };
+        Status {
+            key: self.key.clone(),
+            version: known.map(|known| known.record.version),
+            health,
+            expires_at: known.and_then(|known| known.record.tokens.expires_at()),
+            expires_in: known
+                .and_then(|known| known.deadlines.ended)
+                .map(|ended| ended.remaining(now)),
+            refresh_expires_at: known.and_then(|known| known.record.tokens.refresh_expires_at()),
+            last_refreshed_at: known
+                .and_then(|known| known.record.refreshed_at)
+                .and_then(|at| UNIX_EPOCH.checked_add(at)),
+            refreshing: state.flight.is_some(),
+            unsaved: state.replica.has_unsaved_answer(),
+            last_error: state.last_error.clone(),
+        }
+    }
 }

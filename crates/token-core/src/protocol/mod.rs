@@ -14,9 +14,12 @@
 mod backoff;
 mod bucket;
 mod change;
+mod commit;
 mod failure;
 mod flight;
+mod present;
 mod replica;
+mod unanswered;
 
 #[cfg(test)]
 pub(crate) mod explorer;

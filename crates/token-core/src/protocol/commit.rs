@@ -1,0 +1,171 @@
+//! How an answer, the only copy of the live token, is stored over whatever the store holds by then.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::guard::Guard;
+use crate::record::Record;
+use crate::refresher::Spends;
+use crate::store::Expect;
+use crate::token::TokenSet;
+use crate::version::Version;
+
+use super::flight::{
+    Action, At, COMMIT_PAUSE, Context, Event, LONGEST_COMMIT_PAUSE, Pending, Swapped,
+};
+use super::replica::{Attempt, Fate, Note, Replica};
+
+impl Replica {
+    /// The exchange succeeded. From here on this process holds the only copy of the live token.
+    pub(super) fn answered(
+        &mut self,
+        base: Option<Record>,
+        tokens: TokenSet,
+        sent: Moment,
+        ctx: &Context<'_>,
+    ) -> Action {
+        let tokens = tokens.anchored(sent);
+        let record = match &base {
+            None => Record::brought(Version::FIRST, tokens, sent.wall()),
+            Some(base) => {
+                let tokens = if Guard::KeepRefreshToken.on() {
+                    tokens.inherit(&base.tokens)
+                } else {
+                    tokens
+                };
+                Record::brought(base.version.next_generation(), tokens, sent.wall())
+                    .with_seeds(base.seeds.clone(), None)
+            }
+        };
+        let record = Record { refreshed_at: Some(sent.wall()), ..record };
+        let id = self.attempt.as_ref().map_or(ctx.fresh, |attempt| attempt.id);
+        let version = base.map_or(Version::FIRST, |base| base.version);
+        self.attempt = Some(Attempt {
+            id,
+            version,
+            fate: Fate::Answered { record: Box::new(record.clone()), sent },
+        });
+        if let Some(phase) = &mut self.phase {
+            phase.answered = true;
+        }
+        self.join(record, COMMIT_PAUSE, ctx)
+    }
+
+    /// The join rule: how an answer is stored over whatever the store holds now.
+    pub(super) fn join(&mut self, new: Record, pause: Duration, ctx: &Context<'_>) -> Action {
+        let current = self.seen.clone().flatten();
+        let Some(current) = current else { return self.commit(Expect::Absent, new, pause, ctx) };
+        let held = &current.record;
+        let ours = self.attempt.as_ref().is_some_and(|own| held.attempt() == Some(own.id));
+        if !Guard::GenerationFence.on() && !ours {
+            return self.discard(Note::Superseded, ctx);
+        }
+        if held.version.epoch() > new.version.epoch() && Guard::EpochWins.on() {
+            if !ours {
+                return self.discard(Note::Superseded, ctx);
+            }
+            // An update by hand kept the refresh token that this answer has replaced: the answer follows the update.
+            let new = Record { version: held.version.next_generation(), ..new }
+                .with_seeds(held.seeds.clone(), None);
+            return self.commit(Expect::Is(current.stamp), new, pause, ctx);
+        }
+        if held.version < new.version {
+            return self.commit(Expect::Is(current.stamp), new, pause, ctx);
+        }
+        // Somebody else presented the same token and was answered, or went on from this very answer, whose commit was
+        // made though that was not heard of. A later generation lives; of two equal ones, the server's last answer.
+        if held.version > new.version || held.obtained_at >= new.obtained_at {
+            return self.discard(Note::Sibling, ctx);
+        }
+        self.notes.push(Note::Sibling);
+        let new = Record { version: held.version.next_generation(), ..new };
+        self.commit(Expect::Is(current.stamp), new, pause, ctx)
+    }
+
+    fn discard(&mut self, note: Note, ctx: &Context<'_>) -> Action {
+        self.notes.push(note);
+        self.attempt = None;
+        self.decide(ctx)
+    }
+
+    fn commit(
+        &mut self,
+        expect: Expect,
+        record: Record,
+        pause: Duration,
+        ctx: &Context<'_>,
+    ) -> Action {
+        if let Some(Attempt { fate: Fate::Answered { record: unsaved, .. }, .. }) =
+            &mut self.attempt
+        {
+            **unsaved = record.clone();
+        }
+        let pending = Pending { stamp: ctx.fresh, record };
+        let swap = pending.swap(expect);
+        self.set(At::Committing { pending, pause, confirming: false });
+        swap
+    }
+
+    pub(super) fn committed(
+        &mut self,
+        pending: Pending,
+        pause: Duration,
+        confirming: bool,
+        event: Event,
+        ctx: &Context<'_>,
+    ) -> Action {
+        match event {
+            Event::Swapped(Ok(Swapped::Won)) => self.saved(pending, ctx),
+            Event::Swapped(Ok(Swapped::Lost(current))) => {
+                self.observe(current, ctx.now);
+                self.join(pending.record, pause, ctx)
+            }
+            Event::Loaded(Ok(current)) => {
+                if current.as_ref().map(|(stamp, _)| *stamp) == Some(pending.stamp) {
+                    return self.saved(pending, ctx);
+                }
+                self.observe(current, ctx.now);
+                self.join(pending.record, pause, ctx)
+            }
+            // The store fails while this process holds the only copy: serve from memory, and try for ever (ADR 0003).
+            Event::Swapped(Err(_)) | Event::Loaded(Err(_)) => {
+                if !confirming {
+                    self.notes.push(Note::CommitDelayed);
+                }
+                self.learn_answer(&pending.record, ctx);
+                self.unsure = true;
+                if (ctx.spends)(Some(&pending.record.tokens)) != Spends::RefreshToken {
+                    // It is no loss if this is never stored, and the next is to be had without the store too.
+                    return self.finish(Ok(()));
+                }
+                let next = (pause * 2).min(LONGEST_COMMIT_PAUSE);
+                self.set(At::Committing { pending, pause: next, confirming: true });
+                Action::Pause(pause)
+            }
+            Event::Woken | Event::Exchanged { .. } => {
+                self.set(At::Committing { pending, pause, confirming: true });
+                Action::Load
+            }
+        }
+    }
+
+    fn saved(&mut self, pending: Pending, ctx: &Context<'_>) -> Action {
+        self.learn_answer(&pending.record, ctx);
+        self.attempt = None;
+        self.observe(Some((pending.stamp, pending.record)), ctx.now);
+        if self.phase.as_ref().is_some_and(|phase| phase.answered) {
+            return self.finish(Ok(()));
+        }
+        // It was the answer of a flight before this one.
+        self.decide(ctx)
+    }
+
+    /// Makes an own answer the newest known, its deadlines counted from when it was asked for.
+    fn learn_answer(&mut self, record: &Record, ctx: &Context<'_>) {
+        let sent = match &self.attempt {
+            Some(Attempt { fate: Fate::Answered { sent, .. }, .. }) => *sent,
+            _ => ctx.now,
+        };
+        self.learn(record, sent);
+    }
+}

@@ -1,0 +1,84 @@
+//! What an exchange without tokens means for the refresh token: the outcome table.
+
+use crate::guard::Guard;
+use crate::record::{DeadReason, Record, State};
+use crate::refresher::{Outcome, RefreshError, Spends};
+use crate::store::{Expect, Stamp, StoreError};
+
+use super::failure::{Failure, LoginReason};
+use super::flight::{Action, At, Context};
+use super::replica::{Fate, Replica};
+
+impl Replica {
+    pub(super) fn not_answered(
+        &mut self,
+        base: Option<Record>,
+        intent: Option<Stamp>,
+        error: RefreshError,
+        ctx: &Context<'_>,
+    ) -> Action {
+        let Some(base) = base else { return self.finish(Err(Failure::Refresh(error))) };
+        let spends = (ctx.spends)(Some(&base.tokens));
+        if error.outcome() == Outcome::InvalidGrant && spends != Spends::Nothing {
+            self.settle_attempt(Fate::Refused);
+            self.set(At::Reloading { base, error });
+            return Action::Load;
+        }
+        // The intent's own stamp: what is in the store by now may be a login, which is not to be undone.
+        let Some(stamp) = intent else {
+            return self.finish(Err(Failure::Refresh(error)));
+        };
+        if error.outcome() != Outcome::Ambiguous {
+            self.settle_attempt(Fate::NotSpent);
+            return self.close(Expect::Is(stamp), base, Failure::Refresh(error), ctx);
+        }
+        self.settle_attempt(Fate::Unknown { since: Some(ctx.now.monotonic()) });
+        let attempt = self.attempt.as_ref().map_or(stamp, |attempt| attempt.id);
+        let unknown = base.with_state(State::Unknown { attempt });
+        let settling = self.policy.settling();
+        let mut wait = settling;
+        if let Some(ended) = self.known.as_ref().and_then(|known| known.deadlines.ended) {
+            let demand = self.demand();
+            if !(demand.refused && demand.newer_than == Some(base.version)) {
+                wait = wait.max(ended.remaining_for_sure(ctx.now));
+            }
+        }
+        self.close(
+            Expect::Is(stamp),
+            unknown,
+            Failure::OutcomeUnknown { wait, settling, cause: Some(error) },
+            ctx,
+        )
+    }
+
+    /// `invalid_grant`: if the record has moved on, the refused token was not the newest, and all is well.
+    pub(super) fn refused(
+        &mut self,
+        base: &Record,
+        error: RefreshError,
+        loaded: Result<Option<(Stamp, Record)>, StoreError>,
+        ctx: &Context<'_>,
+    ) -> Action {
+        match loaded {
+            Ok(current) => {
+                if let Some((_, record)) = &current
+                    && record.version > base.version
+                    && Guard::ReloadOnRefusal.on()
+                {
+                    self.observe(current, ctx.now);
+                    return self.decide(ctx);
+                }
+                let expect =
+                    current.as_ref().map_or(Expect::Absent, |(stamp, _)| Expect::Is(*stamp));
+                let reason = DeadReason::Refused;
+                let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
+                self.close(expect, base.with_state(State::Dead { reason }), failure, ctx)
+            }
+            // The store does not say; the refused token is not presented again before it does.
+            Err(_) => {
+                self.unsure = true;
+                self.finish(Err(Failure::Refresh(error)))
+            }
+        }
+    }
+}
