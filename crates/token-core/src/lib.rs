@@ -1,4 +1,14 @@
 //! Keeps a service's outgoing requests authenticated: everything that decides, and no HTTP client.
+//!
+//! - [`TokenManager`] is the handle on one grant's tokens: it refreshes them ahead of time and when they are refused, once
+//!   for everybody who asks.
+//! - [`endpoint`] asks an OAuth token endpoint; [`Refresher`] is any other way to get tokens.
+//! - [`store`] is where tokens are kept.
+//! - [`http`] has the rules that adapters share: which requests get a token, what counts as a refusal, what is sent again.
+//!   `tower-token-refresh` is such an adapter.
+//! - [`event`] and [`Status`] are for those who watch; [`clock`] is for tests.
+//!
+//! [`TokenManager`] has an example.
 
 mod error;
 mod flight;

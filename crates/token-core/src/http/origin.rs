@@ -113,7 +113,7 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
     if !secure && !even_http && !is_loopback(authority.host()) {
         return Err(ConfigError::new(format!(
             "the {what} `{shown}` is plain http to another machine, where tokens could be read on the way; use https, or \
-             allow http in so many words"
+             allow it with `Origins::and_even_http` or `TokenEndpoint::even_http`"
         )));
     }
     Ok(uri)
