@@ -190,6 +190,9 @@ where
                             return Poll::Ready(Ok(answer));
                         }
                         Next::RenewAndReplay => {
+                            if let Some((_, replay)) = &sent.again {
+                                replay.hold();
+                            }
                             State::Renewing { renewal, refusal: Some(answer), sent: Some(sent) }
                         }
                     }
@@ -200,7 +203,7 @@ where
                         return Poll::Pending;
                     };
                     let Ok(token) = renewed else { return Poll::Ready(Ok(answer)) };
-                    // The stream may have outgrown the limit while the renewal was under way.
+                    // The stream may have outgrown the limit since it was looked at.
                     let Some((saved, body)) =
                         sent.again.and_then(|(saved, replay)| Some((saved, replay.take()?)))
                     else {

@@ -3,13 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::refresher::{OAuthError, Outcome, RefreshError, Spends};
 use crate::token::TokenSet;
 
-use super::retry_after::retry_after;
+use super::jwt;
+use super::retry_after::{answered_at, retry_after};
 
 /// Reads an answer (RFC 6749 §5). `spends` says what was at stake: for a login, `invalid_grant` is a wrong password,
 /// which another try must not turn into a locked account.
@@ -19,11 +21,12 @@ pub(super) fn read(
     now: SystemTime,
 ) -> Result<TokenSet, RefreshError> {
     let status = answer.status();
-    let fields = serde_json::from_slice::<Map<String, Value>>(answer.body()).ok();
+    let fields = fields(answer);
     // Some servers answer errors with a 200.
     let code = fields.as_ref().and_then(|fields| fields.get("error")).and_then(Value::as_str);
     if status.is_success() && code.is_none() {
-        return fields.and_then(tokens).ok_or_else(|| {
+        let tokens = fields.and_then(|fields| tokens(fields, answered_at(answer.headers())));
+        return tokens.ok_or_else(|| {
             RefreshError::ambiguous(
                 "the token endpoint answered without an access token that can be read",
             )
@@ -45,6 +48,21 @@ pub(super) fn read(
         error = error.with_retry_after(wait);
     }
     Err(error)
+}
+
+/// The answer's fields, in JSON or, as GitHub has it, as a form.
+fn fields(answer: &Response<Bytes>) -> Option<Map<String, Value>> {
+    let form = "application/x-www-form-urlencoded";
+    let is_form = answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.as_bytes().get(..form.len()))
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(form.as_bytes()));
+    if is_form {
+        let pairs = form_urlencoded::parse(answer.body());
+        return Some(pairs.map(|(name, value)| (name.into_owned(), value.into())).collect());
+    }
+    serde_json::from_slice(answer.body()).ok()
 }
 
 fn refusal(code: &str, spends: Spends) -> (Outcome, &'static str) {
@@ -92,12 +110,14 @@ fn failure(status: StatusCode, wait: Option<Duration>) -> (Outcome, &'static str
     }
 }
 
-fn tokens(mut fields: Map<String, Value>) -> Option<TokenSet> {
+fn tokens(mut fields: Map<String, Value>, answered: Option<SystemTime>) -> Option<TokenSet> {
     let mut text = |name: &str| match fields.remove(name) {
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     };
-    let mut tokens = TokenSet::new(text("access_token")?);
+    let access_token = text("access_token")?;
+    let hint = jwt::lifetime(&access_token, answered);
+    let mut tokens = TokenSet::new(access_token);
     if let Some(refresh_token) = text("refresh_token") {
         tokens = tokens.with_refresh_token(refresh_token);
     }
@@ -107,7 +127,7 @@ fn tokens(mut fields: Map<String, Value>) -> Option<TokenSet> {
     if let Some(scope) = text("scope") {
         tokens = tokens.with_scope(scope);
     }
-    if let Some(lifetime) = fields.remove("expires_in").as_ref().and_then(lifetime) {
+    if let Some(lifetime) = fields.remove("expires_in").as_ref().and_then(lifetime).or(hint) {
         tokens = tokens.with_expires_in(lifetime);
     }
     for name in ["refresh_expires_in", "refresh_token_expires_in"] {
@@ -142,6 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::token::Expiry;
 
     fn answer(
         status: u16,
@@ -191,6 +212,27 @@ mod tests {
             assert_eq!(error.outcome(), outcome, "{status} {body}: {error}");
         }
         assert_eq!(answer(429, wait, "").unwrap_err().retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn an_answer_may_be_a_form() {
+        let form = &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let tokens = answer(200, form, "access_token=a%2Bb&expires_in=60&refresh_token=r").unwrap();
+        assert_eq!(tokens.access_token().unwrap().expose_secret(), "a+b");
+        assert!(tokens.refresh_token().is_some() && tokens.expires.is_some());
+        let error = answer(200, form, "error=bad_refresh_token&error_description=x").unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Rejected);
+        assert_eq!(answer(200, form, "").unwrap_err().outcome(), Outcome::Ambiguous);
+    }
+
+    #[test]
+    fn a_jwt_says_how_long_it_lasts_where_the_answer_does_not() {
+        // {"iat":1000,"exp":1060}
+        let jwt = r#""access_token":"e30.eyJpYXQiOjEwMDAsImV4cCI6MTA2MH0.x""#;
+        let expires = |rest: &str| answer(200, &[], &format!("{{{jwt}{rest}}}")).unwrap().expires;
+        assert_eq!(expires(""), Some(Expiry::In(Duration::from_secs(60))));
+        assert_eq!(expires(r#","expires_in":0"#), Some(Expiry::In(Duration::from_secs(60))));
+        assert_eq!(expires(r#","expires_in":7"#), Some(Expiry::In(Duration::from_secs(7))));
     }
 
     #[test]

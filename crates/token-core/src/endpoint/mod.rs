@@ -39,6 +39,7 @@ use crate::refresher::RefreshError;
 
 mod answer;
 mod client_auth;
+mod jwt;
 mod oauth;
 mod retry_after;
 

@@ -11,9 +11,12 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;
-    let date =
-        headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    Some(until.duration_since(date.unwrap_or(now)).unwrap_or_default())
+    Some(until.duration_since(answered_at(headers).unwrap_or(now)).unwrap_or_default())
+}
+
+/// When the server says that it answered, by its own clock.
+pub(super) fn answered_at(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 #[cfg(test)]

@@ -11,6 +11,28 @@ pub enum Verdict {
     Refused,
 }
 
+impl Verdict {
+    /// The default verdict on an answer to a request that carried a `Bearer` token, for a classifier that adds to it.
+    ///
+    /// # Example
+    ///
+    /// An API that answers 403 with a header of its own when a session has ended:
+    ///
+    /// ```
+    /// use token_core::http::Verdict;
+    ///
+    /// let classifier = |head: &http::response::Parts| {
+    ///     if head.headers.contains_key("x-session-expired") { Verdict::Refused } else { Verdict::of(head) }
+    /// };
+    /// let head = http::Response::builder().status(401).body(())?.into_parts().0;
+    /// assert_eq!(classifier(&head), Verdict::Refused);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn of(head: &response::Parts) -> Self {
+        judge(head, Some("Bearer"))
+    }
+}
+
 /// The gRPC code for "unauthenticated".
 const GRPC_UNAUTHENTICATED: &[u8] = b"16";
 

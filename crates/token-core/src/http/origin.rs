@@ -22,6 +22,7 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origins {
     allowed: Vec<Origin>,
+    relative: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl Origins {
     ///
     /// It is not of the form `https://host` or `https://host:port`, or it is plain `http` to another machine.
     pub fn only(origin: &str) -> Result<Self, ConfigError> {
-        Self { allowed: Vec::new() }.and(origin)
+        Self { allowed: Vec::new(), relative: false }.and(origin)
     }
 
     /// Allows one more origin.
@@ -62,8 +63,23 @@ impl Origins {
         self.push(origin, &uri)
     }
 
-    /// Whether a token may be sent to this URI. A URI without scheme and host is not allowed: where it goes is not known.
+    /// Allows URIs that have no origin (`/v1/items`) too: the service below sends them to one that is allowed, and nowhere
+    /// else.
+    ///
+    /// A tonic client needs this or `with_origin`, for its requests name a path only. Without it such a request passes
+    /// without a token, which is logged once.
+    #[must_use]
+    pub const fn and_relative(mut self) -> Self {
+        self.relative = true;
+        self
+    }
+
+    /// Whether a token may be sent to this URI.
     pub fn allow(&self, uri: &Uri) -> bool {
+        if is_relative(uri) {
+            // Whoever resolves `//host/path` (RFC 3986 §4.2) sends it to that host.
+            return self.relative && !uri.path().starts_with("//");
+        }
         let (Some(secure), Some(authority)) =
             (uri.scheme_str().and_then(is_secure), uri.authority())
         else {
@@ -91,6 +107,11 @@ impl Origins {
         self.allowed.push(Origin { secure, host, port });
         Ok(self)
     }
+}
+
+/// Whether it is up to the service below where this goes.
+pub(super) fn is_relative(uri: &Uri) -> bool {
+    uri.scheme().is_none() && uri.authority().is_none()
 }
 
 /// Reads an absolute URL that secrets are sent to, and refuses one where others could read them.
@@ -174,6 +195,15 @@ mod tests {
         }
         // The user name is not the host.
         assert!(!allowed("https://a.example", "https://a.example@evil/"));
+    }
+
+    #[test]
+    fn a_uri_without_an_origin_has_to_be_allowed_in_so_many_words() {
+        let origins = Origins::only("https://a.example").unwrap().and_relative();
+        assert!(origins.allow(&"/greeter.Greeter/SayHello".parse().unwrap()));
+        for other in ["https://evil/", "a.example:443", "//a.example/x"] {
+            assert!(other.parse().map_or(true, |uri| !origins.allow(&uri)), "{other}");
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, Method, request, response};
+use http::{HeaderMap, HeaderName, Method, Uri, request, response};
 
 use super::attach::Scheme;
 use super::challenge::{Verdict, judge};
-use super::origin::Origins;
+use super::origin::{Origins, is_relative};
 use crate::guard::Guard;
 use crate::token::Token;
 
@@ -47,6 +47,8 @@ pub struct Policy {
     scheme: Scheme,
     classifier: Option<Arc<Classifier>>,
     body_limit: usize,
+    /// Whoever forgets `Origins::and_relative` sees 401s and no reason.
+    relative_logged: Arc<Once>,
 }
 
 impl Policy {
@@ -58,6 +60,7 @@ impl Policy {
             scheme: Scheme::BEARER,
             classifier: None,
             body_limit: DEFAULT_BODY_LIMIT,
+            relative_logged: Arc::new(Once::new()),
         }
     }
 
@@ -97,7 +100,20 @@ impl Policy {
         head.method != Method::CONNECT
             && !(head.headers.contains_key(&self.header) && Guard::OwnAuthorization.on())
             && head.extensions.get::<NoToken>().is_none()
-            && (self.origins.allow(&head.uri) || !Guard::Origin.on())
+            && (self.allows(&head.uri) || !Guard::Origin.on())
+    }
+
+    fn allows(&self, uri: &Uri) -> bool {
+        let allowed = self.origins.allow(uri);
+        if !allowed && is_relative(uri) {
+            self.relative_logged.call_once(|| {
+                tracing::warn!(
+                    "a request whose URI has no origin is sent without a token; give it one, or allow it with \
+                     `Origins::and_relative`"
+                );
+            });
+        }
+        allowed
     }
 
     /// Up to how many bytes of this request's body are remembered.

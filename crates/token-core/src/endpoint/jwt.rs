@@ -1,0 +1,81 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+/// The times in a JWT's payload (RFC 7519 §4.1), as seconds since the Unix epoch, with a fraction or without.
+#[derive(Deserialize)]
+struct Times {
+    exp: f64,
+    iat: Option<f64>,
+}
+
+/// How long an access token lasts that is a JWT and whose answer does not say it. Its signature is not looked at: it is
+/// a hint, and the API has the last word (ADR 8).
+///
+/// The end counts from the server's own times, `answered` (the answer's `Date`) or the token's `iat`, whichever leaves
+/// less: our clock may differ from the server's.
+pub(super) fn lifetime(token: &str, answered: Option<SystemTime>) -> Option<Duration> {
+    let mut parts = token.split('.');
+    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let times: Times = serde_json::from_slice(&payload).ok()?;
+    let answered = answered
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map(|time| time.as_secs_f64());
+    [answered, times.iat]
+        .into_iter()
+        .flatten()
+        .map(|since| times.exp - since)
+        .filter(|seconds| *seconds > 0.0)
+        .min_by(f64::total_cmp)
+        .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lifetime_of(payload: &str, answered: Option<u64>) -> Option<u64> {
+        let token = format!("e30.{}.x", BASE64_URL_SAFE_NO_PAD.encode(payload));
+        let answered = answered.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+        lifetime(&token, answered).map(|lifetime| lifetime.as_secs())
+    }
+
+    #[test]
+    fn the_end_counts_from_the_servers_own_times() {
+        for (payload, answered, expected) in [
+            (r#"{"iat":1000,"exp":4600}"#, None, Some(3600)),
+            (r#"{"iat":1000.5,"exp":4600.5}"#, None, Some(3600)),
+            (r#"{"exp":4600}"#, Some(1000), Some(3600)),
+            // A token that the server had kept.
+            (r#"{"iat":1000,"exp":4600}"#, Some(4000), Some(600)),
+            // A `Date` that is off.
+            (r#"{"iat":1000,"exp":4600}"#, Some(10), Some(3600)),
+            (r#"{"iat":1000,"exp":4600}"#, Some(999_999), Some(3600)),
+            (r#"{"iat":1000,"exp":1e300}"#, None, Some(u64::MAX)),
+        ] {
+            assert_eq!(lifetime_of(payload, answered), expected, "{payload} {answered:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_jwt_with_an_end_says_nothing() {
+        for payload in [
+            "",
+            "[]",
+            "{}",
+            r#"{"exp":"4600","iat":1}"#,
+            r#"{"exp":null}"#,
+            r#"{"iat":1}"#,
+            r#"{"exp":1,"iat":1}"#,
+            r#"{"exp":4600}"#,
+        ] {
+            assert_eq!(lifetime_of(payload, None), None, "{payload}");
+        }
+        for token in ["", "opaque", "a.b", "a.b.c", "...", "é.é.é"] {
+            assert_eq!(lifetime(token, Some(UNIX_EPOCH)), None, "{token}");
+        }
+    }
+}
