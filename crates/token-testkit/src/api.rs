@@ -1,14 +1,17 @@
 //! Everything under `/api`: answers who has a valid access token, and challenges who has not
 //! (RFC 6750 §3).
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::{
     Fingerprint,
+    api_fault::{Action, When},
+    api_history::BodyEnd,
+    body::Reader,
     response::{self, Reply, Whole},
     shared::Shared,
 };
@@ -18,28 +21,116 @@ const EARLY: &str = "/api/early";
 /// Here a valid token is not enough.
 const FORBIDDEN: &str = "/api/forbidden";
 
-/// SHA-256 of no bytes.
-const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-pub(crate) async fn serve(shared: &Shared, request: Request<Incoming>) -> Reply {
+pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
-    let delay = {
+    let (delay, fault, place) = {
         let mut state = shared.state();
         state.counters.api_requests += 1;
-        state.api_delay
+        let place = state.api_history.arrived(&head);
+        (state.api_delay, state.api_script.next(), place)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
-    let refusal = match authorize(shared, &head) {
-        Ok(token) => return accept(shared, &head, token, body).await,
-        Err(refusal) => refusal,
-    };
-    // A body left unread costs an HTTP/1 connection its life.
-    if head.uri.path() != EARLY && drain(body).await.is_err() {
-        return Reply::Close;
+    let received = Received { shared, place, reader: Reader::new(body) };
+    match fault.action {
+        Action::Process => received.process(&head).await,
+        action => received.fail(action, fault.when).await,
     }
-    refusal.response().into()
+}
+
+/// A request whose head was read.
+struct Received {
+    shared: Arc<Shared>,
+    place: Option<usize>,
+    reader: Reader,
+}
+
+impl Received {
+    /// The server's own rules.
+    async fn process(mut self, head: &request::Parts) -> Reply {
+        let token = authorize(&self.shared, head);
+        // A body left unread costs an HTTP/1 connection its life.
+        if head.uri.path() == EARLY
+            && let Err(refusal) = &token
+        {
+            return self.end(Some(refusal.response()), BodyEnd::Open);
+        }
+        if self.reader.all().await.is_err() {
+            return self.end(None, BodyEnd::BrokenOff);
+        }
+        match token {
+            Ok(token) => self.accept(head, token),
+            Err(refusal) => self.end(Some(refusal.response()), BodyEnd::Complete),
+        }
+    }
+
+    /// What the script wants.
+    async fn fail(mut self, action: Action, when: When) -> Reply {
+        let read = match when {
+            When::AfterBody => self.reader.all().await.map(|()| BodyEnd::Complete),
+            When::AfterBytes(bytes) => self.reader.up_to(bytes).await.map(|()| BodyEnd::Open),
+            When::AtOnce => Ok(BodyEnd::Open),
+        };
+        let (Action::Answer { status, headers }, Ok(end)) = (action, read) else {
+            return self.end(None, BodyEnd::BrokenOff);
+        };
+        let mut response = response::empty(status);
+        *response.headers_mut() = headers;
+        if status == StatusCode::UNAUTHORIZED {
+            self.shared.state().counters.api_unauthorized += 1;
+        }
+        if let When::AfterBytes(_) = when {
+            self.shared.state().api_history.answered(self.place, status.as_u16());
+            tokio::spawn(async move {
+                let end = match self.reader.all().await {
+                    Ok(()) => BodyEnd::Complete,
+                    Err(_) => BodyEnd::BrokenOff,
+                };
+                self.shared.state().api_history.body_ended(self.place, self.reader.digest(), end);
+            });
+            return response.into();
+        }
+        self.end(Some(response), end)
+    }
+
+    fn accept(self, head: &request::Parts, token: Fingerprint) -> Reply {
+        #[derive(Serialize)]
+        struct Echo<'a> {
+            method: &'a str,
+            path: &'a str,
+            query: Option<&'a str>,
+            body_bytes: u64,
+            body_sha256: &'a str,
+            token: String,
+        }
+        let Self { shared, place, reader } = self;
+        let body = reader.digest();
+        let echo = Echo {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            query: head.uri.query(),
+            body_bytes: body.bytes,
+            body_sha256: &body.sha256,
+            token: token.to_string(),
+        };
+        let response = response::json(StatusCode::OK, &echo);
+        let mut state = shared.state();
+        state.counters.api_ok += 1;
+        state.api_history.answered(place, response.status().as_u16());
+        state.api_history.body_ended(place, body, BodyEnd::Complete);
+        response.into()
+    }
+
+    /// Takes note, then answers or closes the connection.
+    fn end(self, response: Option<Whole>, end: BodyEnd) -> Reply {
+        let mut state = self.shared.state();
+        if let Some(response) = &response {
+            state.api_history.answered(self.place, response.status().as_u16());
+        }
+        state.api_history.body_ended(self.place, self.reader.digest(), end);
+        response.map_or(Reply::Close, Reply::Answer)
+    }
 }
 
 /// Why a request is refused (RFC 6750 §3.1).
@@ -101,58 +192,4 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
         _ => Err(Refusal::NoToken),
     }
-}
-
-async fn accept(
-    shared: &Shared,
-    head: &request::Parts,
-    token: Fingerprint,
-    body: Incoming,
-) -> Reply {
-    #[derive(Serialize)]
-    struct Echo<'a> {
-        method: &'a str,
-        path: &'a str,
-        query: Option<&'a str>,
-        body_bytes: u64,
-        body_sha256: &'a str,
-        token: String,
-    }
-    let Ok((body_bytes, body_sha256)) = digest(body).await else {
-        return Reply::Close;
-    };
-    shared.state().counters.api_ok += 1;
-    let echo = Echo {
-        method: head.method.as_str(),
-        path: head.uri.path(),
-        query: head.uri.query(),
-        body_bytes,
-        body_sha256: body_sha256.as_deref().unwrap_or(EMPTY_SHA256),
-        token: token.to_string(),
-    };
-    response::json(StatusCode::OK, &echo).into()
-}
-
-/// Length and SHA-256 of a body, in one pass; no hash of none.
-async fn digest(mut body: Incoming) -> Result<(u64, Option<String>), hyper::Error> {
-    if body.is_end_stream() {
-        return Ok((0, None));
-    }
-    let mut length = 0;
-    let mut hasher = Sha256::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            length += data.len() as u64;
-            hasher.update(&data);
-        }
-    }
-    let hash = hasher.finalize();
-    Ok((length, Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())))
-}
-
-async fn drain(mut body: Incoming) -> Result<(), hyper::Error> {
-    while let Some(frame) = body.frame().await {
-        frame?;
-    }
-    Ok(())
 }

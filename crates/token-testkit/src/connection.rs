@@ -44,8 +44,8 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
     match request.uri().path() {
         "/token" => token_endpoint::serve(shared, request).await,
-        "/api" => api::serve(&shared, request).await,
-        path if path.starts_with("/api/") => api::serve(&shared, request).await,
+        "/api" => api::serve(shared, request).await,
+        path if path.starts_with("/api/") => api::serve(shared, request).await,
         _ => response::empty(StatusCode::NOT_FOUND).into(),
     }
 }

@@ -61,6 +61,9 @@
 //! and compares secrets in plain.
 
 mod api;
+mod api_fault;
+mod api_history;
+mod body;
 mod builder;
 mod client;
 mod connection;
@@ -81,6 +84,8 @@ mod token_endpoint;
 mod token_request;
 mod tokens;
 
+pub use api_fault::ApiFault;
+pub use api_history::{ApiRequest, BodyEnd};
 pub use builder::Builder;
 pub use client::{Client, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 pub use counters::Counters;

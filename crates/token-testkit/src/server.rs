@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
 use crate::{
-    Builder, Counters, Fault, Login, Presentation, Rotation, listener::Listener, shared::Shared,
+    ApiFault, ApiRequest, Builder, Counters, Fault, Login, Presentation, Rotation,
+    listener::Listener, shared::Shared,
 };
 
 /// A running authorization server and the API that it protects.
@@ -110,6 +111,28 @@ impl AuthorizationServer {
     /// Makes each API request wait before its token is looked at. Default: no delay.
     pub fn api_delay(&self, delay: Duration) {
         self.shared.state().api_delay = delay;
+    }
+
+    /// Appends faults to the API's script; each API request uses up one, front first.
+    pub fn api_script(&self, faults: impl IntoIterator<Item = ApiFault>) {
+        let faults: Vec<_> = faults.into_iter().collect();
+        self.shared.state().api_script.append(faults);
+    }
+
+    /// Sets the fault of every API request that its script has none for. Default: `None`.
+    pub fn api_always(&self, fault: Option<ApiFault>) {
+        self.shared.state().api_script.set_always(fault);
+    }
+
+    /// Keeps an account of each API request from now on, for [`api_history`](Self::api_history). Default: none is kept,
+    /// for a load test sends millions.
+    pub fn record_api(&self) {
+        self.shared.state().api_history.recording = true;
+    }
+
+    /// The API requests since [`record_api`](Self::record_api), in the order of arrival.
+    pub fn api_history(&self) -> Vec<ApiRequest> {
+        self.shared.state().api_history.requests().to_vec()
     }
 
     /// Totals since the start.

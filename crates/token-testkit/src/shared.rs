@@ -9,6 +9,8 @@ use tokio::sync::watch;
 
 use crate::{
     Answer, Counters, Fault, Fingerprint,
+    api_fault::ApiScript,
+    api_history::ApiHistory,
     fault::Script,
     grants::{self, Directory},
     history::{History, Presented},
@@ -33,6 +35,8 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) script: Script,
     pub(crate) api_delay: Duration,
+    pub(crate) api_script: ApiScript,
+    pub(crate) api_history: ApiHistory,
     pub(crate) history: History,
     pub(crate) counters: Counters,
 }
@@ -44,6 +48,8 @@ impl Shared {
             tokens,
             script: Script::default(),
             api_delay: Duration::ZERO,
+            api_script: ApiScript::default(),
+            api_history: ApiHistory::default(),
             history: History::default(),
             counters: Counters::default(),
         };

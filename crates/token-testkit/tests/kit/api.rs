@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use http::{Method, Version};
 use serde_json::json;
-use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Fingerprint};
+use token_testkit::{ApiFault, AuthorizationServer, BodyEnd, DEFAULT_CLIENT_ID, Fingerprint};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::support::{Caller, soon, start};
+use crate::support::{Caller, soon, start, until};
 
 #[tokio::test]
 async fn a_valid_token_gets_an_account_of_what_was_received() {
@@ -106,4 +106,91 @@ async fn the_token_is_looked_at_after_the_delay() {
 
 async fn connect(origin: &str) -> TcpStream {
     TcpStream::connect(origin.trim_start_matches("http://")).await.expect("a connection")
+}
+
+#[tokio::test]
+async fn a_scripted_answer_comes_whatever_the_token_and_then_the_rules_are_back() {
+    let server = start();
+    let login = server.sign_in(DEFAULT_CLIENT_ID);
+    let bearer = format!("Bearer {}", login.access_token());
+    server.record_api();
+    server.api_script([
+        ApiFault::unauthorized("Basic realm=\"a\"").with_header("www-authenticate", "Bearer"),
+        ApiFault::grpc_status(16),
+        ApiFault::redirect(307, "https://elsewhere.example/"),
+        ApiFault::none(),
+    ]);
+    let caller = Caller::http1();
+    let authorization = [&*bearer];
+    let call = || caller.api(&server, Method::PUT, "/x?y", &authorization, b"abc");
+    let received = call().await;
+    assert_eq!(received.status, 401);
+    assert_eq!(received.headers.get_all("www-authenticate").iter().count(), 2);
+    let received = call().await;
+    assert_eq!((received.status.as_u16(), received.header("grpc-status")), (200, Some("16")));
+    assert_eq!(call().await.header("location"), Some("https://elsewhere.example/"));
+    assert_eq!(call().await.status, 200);
+
+    let history = server.api_history();
+    let statuses: Vec<_> = history.iter().map(|request| request.status).collect();
+    assert_eq!(statuses, [Some(401), Some(200), Some(307), Some(200)]);
+    for request in &history {
+        assert_eq!((&*request.method, &*request.path), ("PUT", "/api/x?y"));
+        assert_eq!((request.body_bytes, request.body_end), (3, BodyEnd::Complete));
+        let shown = format!("Bearer {}", Fingerprint::of(login.access_token()));
+        assert_eq!(request.headers["authorization"], shown);
+        assert!(!format!("{request:?}").contains(login.access_token()));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_beside_the_body_is_there_before_its_end() {
+    let server = start();
+    server.record_api();
+    server.api_always(Some(ApiFault::status(401).after_bytes(2)));
+    let mut stream =
+        TcpStream::connect(server.origin().trim_start_matches("http://")).await.unwrap();
+    stream
+        .write_all(b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nab")
+        .await
+        .unwrap();
+    let mut head = [0; 12];
+    soon(stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 401");
+    assert_eq!(server.api_history()[0].body_end, BodyEnd::Open);
+    stream.write_all(b"cdef").await.unwrap();
+    until(|| server.api_history()[0].body_end == BodyEnd::Complete).await;
+    assert_eq!(server.api_history()[0].body_bytes, 6);
+}
+
+#[tokio::test]
+async fn a_body_that_the_client_breaks_off_is_told_from_a_whole_one() {
+    let server = start();
+    server.record_api();
+    let mut stream =
+        TcpStream::connect(server.origin().trim_start_matches("http://")).await.unwrap();
+    stream
+        .write_all(b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nab")
+        .await
+        .unwrap();
+    until(|| server.api_history().len() == 1).await;
+    drop(stream);
+    until(|| server.api_history()[0].body_end == BodyEnd::BrokenOff).await;
+    assert_eq!((server.api_history()[0].body_bytes, server.api_history()[0].status), (2, None));
+}
+
+#[tokio::test]
+async fn a_connection_is_closed_under_the_body() {
+    let server = start();
+    server.api_always(Some(ApiFault::close().after_bytes(2)));
+    let mut stream =
+        TcpStream::connect(server.origin().trim_start_matches("http://")).await.unwrap();
+    stream
+        .write_all(b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\nab")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end too.
+    _ = soon(stream.read_to_end(&mut answer)).await;
+    assert!(answer.is_empty());
 }

@@ -1,0 +1,104 @@
+//! What the API received, request by request.
+
+use http::{HeaderMap, HeaderValue, Version, header, request};
+
+use crate::{Fingerprint, body::Digested};
+
+/// One request to the API, as far as it came.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ApiRequest {
+    /// Its method.
+    pub method: String,
+    /// Its path and query.
+    pub path: String,
+    /// HTTP/1.1 or HTTP/2.
+    pub version: Version,
+    /// Its headers; of a token in `authorization` there is the [`Fingerprint`] only.
+    pub headers: HeaderMap,
+    /// How many bytes of its body were read.
+    pub body_bytes: u64,
+    /// The SHA-256 of what was read, in hexadecimal, once the reading has ended.
+    pub body_sha256: Option<String>,
+    /// The trailers after the body.
+    pub trailers: Option<HeaderMap>,
+    /// How the reading of its body ended.
+    pub body_end: BodyEnd,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
+}
+
+/// How the reading of a body ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BodyEnd {
+    /// It has not, or nobody reads.
+    Open,
+    /// With the body's own end: it was received whole.
+    Complete,
+    /// The client broke it off.
+    BrokenOff,
+}
+
+/// The requests so far, if anybody wants to know.
+#[derive(Default)]
+pub(crate) struct ApiHistory {
+    pub(crate) recording: bool,
+    requests: Vec<ApiRequest>,
+}
+
+impl ApiHistory {
+    /// Takes note of a request; gives its place.
+    pub(crate) fn arrived(&mut self, head: &request::Parts) -> Option<usize> {
+        self.recording.then(|| {
+            self.requests.push(ApiRequest {
+                method: head.method.to_string(),
+                path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+                version: head.version,
+                headers: without_tokens(&head.headers),
+                body_bytes: 0,
+                body_sha256: None,
+                trailers: None,
+                body_end: BodyEnd::Open,
+                status: None,
+            });
+            self.requests.len() - 1
+        })
+    }
+
+    pub(crate) fn body_ended(&mut self, place: Option<usize>, body: Digested, end: BodyEnd) {
+        if let Some(entry) = place.and_then(|place| self.requests.get_mut(place)) {
+            entry.body_bytes = body.bytes;
+            entry.body_sha256 = Some(body.sha256);
+            entry.trailers = body.trailers;
+            entry.body_end = end;
+        }
+    }
+
+    pub(crate) fn answered(&mut self, place: Option<usize>, status: u16) {
+        if let Some(entry) = place.and_then(|place| self.requests.get_mut(place)) {
+            entry.status = Some(status);
+        }
+    }
+
+    pub(crate) fn requests(&self) -> &[ApiRequest] {
+        &self.requests
+    }
+}
+
+fn without_tokens(headers: &HeaderMap) -> HeaderMap {
+    let shown = |value: &HeaderValue| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let (scheme, token) = text.split_once(' ').unwrap_or(("", &text));
+        // Sixteen hexadecimal digits are a header's value.
+        HeaderValue::from_str(&format!("{scheme} {}", Fingerprint::of(token.trim())))
+            .unwrap_or_else(|_| HeaderValue::from_static("?"))
+    };
+    headers
+        .iter()
+        .map(|(name, value)| match *name {
+            header::AUTHORIZATION => (name.clone(), shown(value)),
+            _ => (name.clone(), value.clone()),
+        })
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! Every cell of the table in `docs/replay.md`, over HTTP/1.1 and HTTP/2, against a server that keeps an account of what
+//! it received. The document is the table: there is no other.
+
+mod answer;
+mod body;
+mod cell;
+mod document;
+
+use http::Version;
+use tokio::task::JoinSet;
+
+use self::document::Table;
+
+/// Cells that run at once.
+const AT_ONCE: usize = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cell_over_http_1() {
+    run(Version::HTTP_11).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_cell_over_http_2() {
+    run(Version::HTTP_2).await;
+}
+
+async fn run(version: Version) {
+    let table = Table::read();
+    let mut wrong = Vec::new();
+    let mut running: JoinSet<Result<(), String>> = JoinSet::new();
+    for cell in table.cells(version) {
+        if running.len() == AT_ONCE {
+            wrong.extend(running.join_next().await.expect("a cell").expect("no panic").err());
+        }
+        running.spawn(async move {
+            let result = tokio::spawn(cell.run()).await;
+            result.unwrap_or_else(|panic| Err(format!("{cell:?}: {panic}")))
+        });
+    }
+    for result in running.join_all().await {
+        wrong.extend(result.err());
+    }
+    assert!(wrong.is_empty(), "{} cells are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
