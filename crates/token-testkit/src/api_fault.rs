@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// What becomes of one request to the API.
@@ -30,6 +31,7 @@ pub(crate) enum Action {
     Answer {
         status: StatusCode,
         headers: HeaderMap,
+        body: Bytes,
     },
     Close,
 }
@@ -50,7 +52,7 @@ impl ApiFault {
         Self::default()
     }
 
-    /// Answers with this status and no body, whatever the token.
+    /// Answers with this status, whatever the token.
     ///
     /// A status outside 200 to 999 cannot end a request; 500 is sent in its place.
     pub fn status(status: u16) -> Self {
@@ -58,7 +60,7 @@ impl ApiFault {
             .ok()
             .filter(|status| !status.is_informational())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::of(Action::Answer { status, headers: HeaderMap::new() })
+        Self::of(Action::Answer { status, headers: HeaderMap::new(), body: Bytes::new() })
     }
 
     /// Answers 401 with this `WWW-Authenticate`, whatever the token.
@@ -90,6 +92,14 @@ impl ApiFault {
                 (HeaderName::try_from(name), HeaderValue::from_str(value))
         {
             headers.append(name, value);
+        }
+        self
+    }
+
+    /// Sets the answer's body. Default: none.
+    pub fn with_body(mut self, bytes: impl Into<Bytes>) -> Self {
+        if let Action::Answer { body, .. } = &mut self.action {
+            *body = bytes.into();
         }
         self
     }

@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -13,10 +12,8 @@ use token_core::{Error, Token, TokenSource};
 use tower_service::Service;
 
 use crate::BoxError;
+use crate::drain::Drain;
 use crate::service::Kept;
-
-/// How many bytes of a replaced refusal are read so that its connection can be used again.
-const DRAIN_LIMIT: usize = 64 * 1024;
 
 type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
 
@@ -63,17 +60,21 @@ pin_project! {
             refusal: Option<Response<R>>,
             sent: Option<Sent<S, T, B>>,
         },
+        /// Reading what is left of the refusal.
+        Draining {
+            drain: Drain<R>,
+            request: Option<Request<ReplayBody<B>>>,
+            kept: Arc<Kept<S, T>>,
+        },
         /// Waiting for a service to be ready for the replay.
         Readying {
             service: S,
             request: Option<Request<ReplayBody<B>>>,
-            drain: Drain<R>,
         },
         /// The second call.
         Replaying {
             #[pin]
             future: F,
-            drain: Drain<R>,
         },
     }
 }
@@ -211,21 +212,22 @@ where
                     };
                     let mut request = saved.into_request(body);
                     sent.kept.policy.attach(request.headers_mut(), &token);
-                    State::Readying {
-                        service: sent.kept.service(),
-                        request: Some(request),
+                    State::Draining {
                         drain: Drain::new(answer.into_body()),
+                        request: Some(request),
+                        kept: sent.kept,
                     }
                 }
-                StateProjection::Readying { service, request, drain } => {
-                    drain.poll(cx);
+                StateProjection::Draining { drain, request, kept } => {
+                    ready!(Pin::new(drain).poll(cx));
+                    State::Readying { service: kept.service(), request: request.take() }
+                }
+                StateProjection::Readying { service, request } => {
                     ready!(service.poll_ready(cx)).map_err(Into::into)?;
                     let Some(request) = request.take() else { return Poll::Pending };
-                    let future = service.call(request);
-                    State::Replaying { future, drain: std::mem::take(drain) }
+                    State::Replaying { future: service.call(request) }
                 }
-                StateProjection::Replaying { future, drain } => {
-                    drain.poll(cx);
+                StateProjection::Replaying { future } => {
                     return Poll::Ready(ready!(future.poll(cx)).map_err(Into::into));
                 }
             };
@@ -241,40 +243,5 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-/// The rest of a replaced refusal. Read beside the replay, and dropped with it at the latest: a body that was not read to
-/// its end costs its connection.
-struct Drain<R> {
-    body: Option<Pin<Box<R>>>,
-    left: usize,
-}
-
-impl<R: Body> Drain<R> {
-    fn new(body: R) -> Self {
-        Self { body: (!body.is_end_stream()).then(|| Box::pin(body)), left: DRAIN_LIMIT }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) {
-        while let Some(body) = &mut self.body {
-            match body.as_mut().poll_frame(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Some(Ok(frame))) => {
-                    let bytes = frame.data_ref().map_or(0, Buf::remaining);
-                    match self.left.checked_sub(bytes) {
-                        Some(left) => self.left = left,
-                        None => self.body = None,
-                    }
-                }
-                Poll::Ready(Some(Err(_)) | None) => self.body = None,
-            }
-        }
-    }
-}
-
-impl<R> Default for Drain<R> {
-    fn default() -> Self {
-        Self { body: None, left: 0 }
     }
 }

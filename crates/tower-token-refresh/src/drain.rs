@@ -1,0 +1,51 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Buf;
+use http_body::Body;
+use tokio::runtime::Handle;
+use tokio::time::{Sleep, sleep};
+
+/// How many bytes of a replaced refusal are read.
+const BYTES: usize = 64 * 1024;
+
+/// How long the replay waits for them. While the token was renewed they had the time to arrive.
+const TIME: Duration = Duration::from_millis(100);
+
+/// Reads the rest of a replaced refusal, within bounds, so that the replay finds its connection idle (ADR 5). Whatever
+/// comes of it, nobody wants it; what was not read to its end costs its connection when this is dropped.
+pub(crate) struct Drain<R> {
+    body: Pin<Box<R>>,
+    left: usize,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<R: Body> Drain<R> {
+    pub(crate) fn new(body: R) -> Self {
+        Self { body: Box::pin(body), left: BYTES, deadline: None }
+    }
+}
+
+impl<R: Body> Future for Drain<R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.body.is_end_stream() {
+            return Poll::Ready(());
+        }
+        while let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) {
+            let Some(Ok(frame)) = frame else { return Poll::Ready(()) };
+            match self.left.checked_sub(frame.data_ref().map_or(0, Buf::remaining)) {
+                Some(left) => self.left = left,
+                None => return Poll::Ready(()),
+            }
+        }
+        // The timer is tokio's; on another runtime there is no wait.
+        match &mut self.deadline {
+            None if Handle::try_current().is_err() => Poll::Ready(()),
+            deadline => deadline.get_or_insert_with(|| Box::pin(sleep(TIME))).as_mut().poll(cx),
+        }
+    }
+}
