@@ -34,22 +34,38 @@ enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The grant is of no more use, or there never was one.
+    /// The grant is of no more use, or there never was one. [More](crate::failures#needs-login)
     NeedsLogin,
-    /// The authorization server refuses this client, or answers tokens that no request can carry.
+    /// The authorization server refuses this client, or answers tokens that no request can carry. [More](crate::failures#configuration)
     Configuration,
-    /// The authorization server could not be reached, or said: not now.
+    /// The authorization server could not be reached, or said: not now. [More](crate::failures#unavailable)
     Unavailable,
-    /// A refresh was sent and nobody knows what came of it; it is not sent again yet.
+    /// A refresh was sent and nobody knows what came of it; it is not sent again yet. [More](crate::failures#outcome-unknown)
     OutcomeUnknown,
-    /// The store refused, or holds what is not to be trusted.
+    /// The store refused, or holds what is not to be trusted. [More](crate::failures#store)
     Store,
-    /// The API refuses even new tokens; the refresh is put off.
+    /// The API refuses even new tokens; the refresh is put off. [More](crate::failures#throttled)
     Throttled,
-    /// The refresh was cut short on our side: its runtime went away, or there is none.
+    /// The refresh was cut short on our side: its runtime went away, or there is none. [More](crate::failures#interrupted)
     Interrupted,
-    /// The manager was shut down.
+    /// The manager was shut down. [More](crate::failures#shut-down)
     ShutDown,
+}
+
+impl ErrorKind {
+    /// The kind's heading in [`failures`](crate::failures).
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::NeedsLogin => "needs-login",
+            Self::Configuration => "configuration",
+            Self::Unavailable => "unavailable",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::Store => "store",
+            Self::Throttled => "throttled",
+            Self::Interrupted => "interrupted",
+            Self::ShutDown => "shut-down",
+        }
+    }
 }
 
 impl Error {
@@ -151,7 +167,7 @@ impl fmt::Display for Error {
         if let Some(wait) = self.retry_after {
             write!(f, " (next try in {:.1} s)", wait.as_secs_f64())?;
         }
-        Ok(())
+        write!(f, "; see token_core::failures#{}", self.kind().heading())
     }
 }
 
@@ -188,5 +204,32 @@ impl ConfigError {
     /// An error with this message, for layers and endpoints built on this crate.
     pub fn new(message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_place_on_the_page_of_failures() {
+        let page = include_str!("../docs/failures.md");
+        for kind in [
+            ErrorKind::NeedsLogin,
+            ErrorKind::Configuration,
+            ErrorKind::Unavailable,
+            ErrorKind::OutcomeUnknown,
+            ErrorKind::Store,
+            ErrorKind::Throttled,
+            ErrorKind::Interrupted,
+            ErrorKind::ShutDown,
+        ] {
+            let heading = kind.heading();
+            let place = format!("\n# {}\n\n**What happened.**", heading.replace('-', " "));
+            assert!(page.contains(&place), "{kind:?}");
+            assert!(page.contains(&format!("](#{heading})")), "{kind:?}");
+            let error = Error::new(&TokenKey::new("k").unwrap(), kind, "x").to_string();
+            assert!(error.ends_with(&format!("token_core::failures#{heading}")), "{error}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! - [`store`] is where tokens are kept.
 //! - [`http`] has the rules that adapters share: which requests get a token, what counts as a refusal, what is sent again.
 //!   `tower-token-refresh` is such an adapter.
-//! - [`event`] and [`Status`] are for those who watch; [`clock`] is for tests.
+//! - [`event`] and [`Status`] are for those who watch; [`failures`] says what to do about each; [`clock`] is for tests.
 //!
 //! [`TokenManager`] has an example.
 
@@ -29,6 +29,9 @@ pub mod endpoint;
 pub mod event;
 pub mod http;
 pub mod store;
+
+#[doc = include_str!("../docs/failures.md")]
+pub mod failures {}
 
 pub use self::error::{ConfigError, Error, ErrorKind};
 pub use self::freshness::Freshness;
