@@ -19,7 +19,7 @@ use token_core::{RefreshError, Refresher, TokenSet};
 use self::damage::damaged;
 
 /// Bytes that may be allocated for each byte that is read, and for the rest.
-const PER_BYTE: u64 = 64;
+const PER_BYTE: u64 = 128;
 const FOR_ANY: u64 = 64 * 1024;
 
 fn config() -> ProptestConfig {
