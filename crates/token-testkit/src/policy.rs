@@ -39,14 +39,15 @@ pub enum Grace {
     #[default]
     None,
     /// Within the window it gets the answer of its first use again, to the letter: nothing is
-    /// issued, and `expires_in` is not counted down. WorkOS does so.
+    /// issued, `expires_in` is not counted down, and what has been revoked meanwhile stays revoked.
+    /// WorkOS does so.
     SamePair(Duration),
     /// Within the window it gets a new pair. The pairs are branches: each lives on, with
     /// generations of its own, until the family ends. Ory Hydra does so.
     NewPair(Duration),
     /// As `NewPair`, but only until one of its successors has been used: then it is no longer the
-    /// one before the current one, and presenting it is reuse even within the window. Auth0 does
-    /// so.
+    /// one before the current one, and presenting it is reuse even within the window. A successor
+    /// that nobody has used lives on. Auth0 does so.
     PreviousOnly(Duration),
 }
 

@@ -1,4 +1,6 @@
-//! The program as a process, over real HTTP.
+//! The program as a process, over real HTTP, with curl, signals and a shell.
+
+#![cfg(unix)]
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -164,7 +166,6 @@ fn a_public_client_needs_no_secret() {
 }
 
 #[test]
-#[cfg(unix)]
 fn the_lines_that_it_prints_can_be_pasted() {
     for auth in ["basic", "post", "either"] {
         let program = Program::start(&["--client-auth", auth]);
@@ -216,7 +217,6 @@ fn a_broken_answer_is_what_curl_says_it_is() {
 }
 
 #[test]
-#[cfg(unix)]
 fn ctrl_c_and_sigterm_end_it_in_peace() {
     for signal in ["INT", "TERM"] {
         let mut program = Program::start(&[]);

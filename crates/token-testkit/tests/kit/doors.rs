@@ -46,6 +46,18 @@ async fn a_request_in_progress_is_answered_before_its_connection_closes() {
     }
 }
 
+#[test]
+fn a_connection_that_has_sent_nothing_is_closed() {
+    use std::io::Read;
+
+    let server = start();
+    let mut idle = raw::connect(server.origin()).unwrap();
+    // Accepted after the idle one: both have been.
+    raw::request(server.origin(), "GET", "/", "").unwrap();
+    server.refuse_connections().unwrap();
+    assert!(matches!(idle.read(&mut [0]), Ok(0)));
+}
+
 #[tokio::test]
 async fn a_closed_server_can_be_dropped() {
     let server = start();
