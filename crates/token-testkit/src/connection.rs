@@ -1,29 +1,47 @@
 //! One connection: finds the endpoint of each request, and ends when a fault wants it to.
 
-use std::{convert::Infallible, future, sync::Arc};
+use std::{convert::Infallible, future, pin::pin, sync::Arc, time::SystemTime};
 
-use http::{Request, StatusCode};
+use http::{
+    Request, Response, StatusCode,
+    header::{self, Entry},
+};
+use http_body_util::Either;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, watch},
+};
 
 use crate::{
-    api,
+    api, control,
+    date::http_date,
     response::{self, Reply},
     shared::Shared,
     token_endpoint,
 };
 
-pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+/// Serves until the client leaves. When `closing` changes, the connection ends as soon as none of
+/// its requests is in progress.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    mut closing: watch::Receiver<()>,
+) {
     let close = Arc::new(Notify::new());
     let service = service_fn(|request| {
         let (shared, close) = (Arc::clone(&shared), Arc::clone(&close));
         async move {
+            let skew = shared.date_skew();
             match route(shared, request).await {
-                Reply::Answer(response) => Ok::<_, Infallible>(response),
+                Reply::Answer(response) => {
+                    Ok::<_, Infallible>(dated(response.map(Either::Left), skew))
+                }
+                Reply::Stream(response) => Ok(dated(response.map(Either::Right), skew)),
                 // An error from here would only reset the stream over HTTP/2. Dropping the
                 // connection below is the same for both versions, and drops this future too.
                 Reply::Close => {
@@ -34,11 +52,28 @@ pub(crate) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         }
     });
     let builder = auto::Builder::new(TokioExecutor::new());
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         // Its only errors are those of a client that left or does not speak HTTP.
-        _ = builder.serve_connection(TokioIo::new(stream), service) => {}
+        _ = connection.as_mut() => return,
+        () = close.notified() => return,
+        Ok(()) = closing.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
         () = close.notified() => {}
     }
+}
+
+/// An answer with the server's own idea of the date; without a skew hyper adds the right one.
+fn dated<B>(mut response: Response<B>, skew: i64) -> Response<B> {
+    if skew != 0
+        && let Entry::Vacant(date) = response.headers_mut().entry(header::DATE)
+    {
+        date.insert(http_date(SystemTime::now(), skew));
+    }
+    response
 }
 
 async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
@@ -46,6 +81,9 @@ async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
         "/token" => token_endpoint::serve(shared, request).await,
         "/api" => api::serve(shared, request).await,
         path if path.starts_with("/api/") => api::serve(shared, request).await,
+        path if shared.control && (path == "/control" || path.starts_with("/control/")) => {
+            control::serve(shared, request).await
+        }
         _ => response::empty(StatusCode::NOT_FOUND).into(),
     }
 }

@@ -1,7 +1,9 @@
 //! How often what happened.
 
+use serde::Serialize;
+
 /// Totals since the server's start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
     /// Requests to the token endpoint, refused, faulty and unreadable ones included.
@@ -10,10 +12,14 @@ pub struct Counters {
     pub tokens_issued: u64,
     /// The most token requests that were ever in progress at once.
     pub token_requests_in_flight_max: u64,
-    /// Spent refresh tokens that were presented again.
+    /// Spent refresh tokens that were presented again within a [`Grace`](crate::Grace) window, and
+    /// got tokens.
+    pub accepted_in_grace: u64,
+    /// Spent refresh tokens that were presented again, which ended their family.
     pub reuse_detected: u64,
-    /// Families that ended, by reuse or by
-    /// [`revoke_family_of`](crate::AuthorizationServer::revoke_family_of).
+    /// Families that ended, by reuse, by
+    /// [`revoke_family_of`](crate::AuthorizationServer::revoke_family_of) or by
+    /// [`Fault::kill_family`](crate::Fault::kill_family).
     pub families_revoked: u64,
     /// Requests to the API.
     pub api_requests: u64,

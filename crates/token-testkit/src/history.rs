@@ -2,18 +2,24 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::{Serialize, Serializer};
+
 use crate::Fingerprint;
 
 /// One request to the token endpoint.
-#[derive(Clone, Debug)]
+///
+/// It serializes with times as seconds.
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Presentation {
     /// Place in the history, from 0.
     pub sequence: u64,
     /// When the request had been read, since the server's start.
+    #[serde(serialize_with = "seconds")]
     pub at: Duration,
     /// When the answer was handed to the connection, since the server's start; `None` if there is
     /// none, yet or for ever.
+    #[serde(serialize_with = "seconds")]
     pub answered_at: Option<Duration>,
     /// The client that the request named, whether or not it proved to be it.
     pub client: Option<String>,
@@ -23,14 +29,18 @@ pub struct Presentation {
     pub presented: Option<Fingerprint>,
     /// The family of the presented refresh token, if the server had issued it.
     pub family: Option<u64>,
-    /// The generation of the presented refresh token within its family; the login's is 0.
+    /// The generation of the presented refresh token within its family: the login's is 0, and each
+    /// one issued later has the next number, branches of a [`Grace`](crate::Grace) window too.
     pub generation: Option<u64>,
     /// What became of the request.
     pub answer: Answer,
 }
 
 /// What became of a token request.
-#[derive(Clone, Debug, Eq, PartialEq)]
+///
+/// It serializes as a map whose `kind` is the variant's name in snake case.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Answer {
     /// It is still in progress, or hangs.
@@ -38,12 +48,15 @@ pub enum Answer {
     /// New tokens.
     #[non_exhaustive]
     Issued {
-        /// The generation of the refresh token that is valid from now on.
+        /// The generation of the refresh token that came with it, or stays valid.
         generation: u64,
         /// The new access token.
         access: Fingerprint,
         /// The refresh token in the answer.
         refresh: Option<Fingerprint>,
+        /// The presented refresh token had been spent before; a [`Grace`](crate::Grace) window let
+        /// it pass.
+        in_grace: bool,
     },
     /// An OAuth error by the server's own rules.
     #[non_exhaustive]
@@ -53,11 +66,13 @@ pub enum Answer {
     },
     /// `invalid_grant`, because the presented refresh token was spent before: the family ended.
     ReuseDetected,
-    /// A scripted answer; the request was not carried out.
+    /// A scripted answer.
     #[non_exhaustive]
     Fault {
         /// The status of the answer.
         status: u16,
+        /// Whether the request had been carried out: what it rotated is rotated.
+        processed: bool,
     },
     /// The connection was closed without an answer, by a fault or by the client.
     #[non_exhaustive]
@@ -65,6 +80,13 @@ pub enum Answer {
         /// Whether the request had been carried out: what it rotated is rotated.
         processed: bool,
     },
+}
+
+fn seconds<S: Serializer>(
+    time: &(impl Copy + Into<Option<Duration>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    (*time).into().map(|time| time.as_secs_f64()).serialize(serializer)
 }
 
 /// The whole history, and which of it is still in progress.

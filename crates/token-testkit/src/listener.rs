@@ -8,9 +8,16 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, runtime, sync::oneshot};
+use tokio::{
+    runtime,
+    sync::{mpsc as orders, oneshot, watch},
+};
 
-use crate::{connection, shared::Shared};
+use crate::{
+    connection,
+    doors::{Door, Order},
+    shared::Shared,
+};
 
 /// How long to wait when the system has no socket left for the next client.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(10);
@@ -24,9 +31,13 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on a free port of 127.0.0.1.
-    pub(crate) fn start(shared: Arc<Shared>) -> io::Result<Self> {
-        let socket = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    /// Listens on this port of 127.0.0.1, on a free one if it is 0.
+    pub(crate) fn start(
+        port: u16,
+        shared: Arc<Shared>,
+        orders: orders::UnboundedReceiver<Order>,
+    ) -> io::Result<Self> {
+        let socket = StdListener::bind((Ipv4Addr::LOCALHOST, port))?;
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         let (stop, stopped) = oneshot::channel();
@@ -35,7 +46,7 @@ impl Listener {
         // another runtime, which panics.
         let thread = thread::Builder::new().name("token-testkit".to_owned()).spawn(move || {
             match runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(run(socket, shared, ready, stopped)),
+                Ok(runtime) => runtime.block_on(run(socket, shared, orders, ready, stopped)),
                 Err(error) => _ = ready.send(Err(error)),
             }
         })?;
@@ -61,11 +72,13 @@ impl Drop for Listener {
 async fn run(
     socket: StdListener,
     shared: Arc<Shared>,
+    orders: orders::UnboundedReceiver<Order>,
     ready: mpsc::SyncSender<io::Result<()>>,
     stopped: oneshot::Receiver<()>,
 ) {
-    let listener = match TcpListener::from_std(socket) {
-        Ok(listener) => listener,
+    let opened = socket.local_addr().and_then(|address| Ok((address, Door::new(socket)?)));
+    let (address, door) = match opened {
+        Ok(opened) => opened,
         Err(error) => {
             _ = ready.send(Err(error));
             return;
@@ -73,19 +86,38 @@ async fn run(
     };
     _ = ready.send(Ok(()));
     tokio::select! {
-        () = accept(listener, shared) => {}
+        () = accept(door, address, shared, orders) => {}
         _ = stopped => {}
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(
+    mut door: Door,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut orders: orders::UnboundedReceiver<Order>,
+) {
+    let closing = watch::Sender::new(());
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        let accepted = tokio::select! {
+            // The handle, which gives orders, may go before its last one is seen.
+            Some(Order { open, done }) = orders.recv() => {
+                let turned = door.turn(open, address);
+                if !open {
+                    closing.send_replace(());
+                }
+                done(turned);
+                continue;
+            }
+            accepted = door.accept() => accepted,
+        };
+        match accepted {
+            Ok(stream) => {
                 // Small answers must not wait for more to come. A socket that refuses still works.
                 _ = stream.set_nodelay(true);
                 shared.state().counters.connections += 1;
-                tokio::spawn(connection::serve(stream, Arc::clone(&shared)));
+                let served = connection::serve(stream, Arc::clone(&shared), closing.subscribe());
+                tokio::spawn(served);
             }
             Err(_) => tokio::time::sleep(ACCEPT_BACKOFF).await,
         }

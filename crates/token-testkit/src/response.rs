@@ -5,14 +5,33 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
+use crate::{
+    fault::Drip,
+    streamed::{Content, Streamed},
+};
+
 /// An answer with its whole body in memory.
 pub(crate) type Whole = Response<Full<Bytes>>;
 
 /// What becomes of a request's connection.
 pub(crate) enum Reply {
     Answer(Whole),
+    /// Its body is sent piece by piece.
+    Stream(Response<Streamed>),
     /// The connection is closed without an answer.
     Close,
+}
+
+impl Reply {
+    pub(crate) fn of(response: Response<Content>, drip: Option<Drip>) -> Self {
+        let (head, content) = response.into_parts();
+        match content {
+            Content::Whole(bytes) if drip.is_none() => {
+                Self::Answer(Response::from_parts(head, Full::from(bytes)))
+            }
+            content => Self::Stream(Response::from_parts(head, Streamed::new(content, drip))),
+        }
+    }
 }
 
 impl From<Whole> for Reply {

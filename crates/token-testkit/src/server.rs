@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
 use crate::{
-    ApiFault, ApiRequest, Builder, Counters, Fault, Login, Presentation, Rotation,
-    listener::Listener, shared::Shared,
+    ApiFault, ApiRequest, Builder, Counters, Fault, Grace, Login, Presentation, RandomFaults,
+    Rotation, listener::Listener, shared::Shared,
 };
 
 /// A running authorization server and the API that it protects.
@@ -18,6 +18,7 @@ use crate::{
 /// | `/api`, `/api/…`, any method | 200 and what was received, as JSON: `method`, `path`, `query`, `body_bytes`, `body_sha256`, `token` (a [`Fingerprint`](crate::Fingerprint)) |
 /// | `/api/early` | the same, but a 401 is answered before the request's body has been read |
 /// | `/api/forbidden` | `403 insufficient_scope` to a valid token |
+/// | `/control`, `/control/…` | if [`Builder::control`] is on: what this handle can do, by HTTP |
 ///
 /// Without a valid access token the API answers 401: with `WWW-Authenticate: Bearer` if there was
 /// no token, and with `error="invalid_token"` if it is unknown, expired or revoked. Two
@@ -67,9 +68,7 @@ impl AuthorizationServer {
     ///
     /// The id is not checked: a client that the server does not know cannot use what it gets.
     pub fn sign_in(&self, client_id: &str) -> Login {
-        let now = self.shared.now();
-        let state = &mut *self.shared.state();
-        Login::new(state.tokens.sign_in(&state.policy, client_id, now))
+        self.shared.sign_in(client_id)
     }
 
     /// Refuses every access token issued so far from now on; refresh tokens live on.
@@ -80,10 +79,7 @@ impl AuthorizationServer {
     /// Ends the family of this refresh or access token, as reuse would. False if there is no such
     /// token, or its family had ended before.
     pub fn revoke_family_of(&self, token: &str) -> bool {
-        let mut state = self.shared.state();
-        let revoked = state.tokens.revoke_family_of(token);
-        state.counters.families_revoked += u64::from(revoked);
-        revoked
+        self.shared.state().revoke_family_of(token)
     }
 
     /// Sets how long access tokens issued from now on are valid.
@@ -91,9 +87,49 @@ impl AuthorizationServer {
         self.shared.state().policy.access_lifetime = lifetime;
     }
 
+    /// Sets how long refresh tokens issued from now on are valid; `None` is for ever.
+    pub fn set_refresh_lifetime(&self, lifetime: Option<Duration>) {
+        self.shared.state().policy.refresh_lifetime = lifetime;
+    }
+
     /// Sets what becomes of refresh tokens presented from now on.
     pub fn set_rotation(&self, rotation: Rotation) {
         self.shared.state().policy.rotation = rotation;
+    }
+
+    /// Sets what becomes of spent refresh tokens presented from now on.
+    ///
+    /// It holds for tokens that were spent before as well.
+    pub fn set_grace(&self, grace: Grace) {
+        self.shared.state().policy.grace = grace;
+    }
+
+    /// Sets by how many seconds the `Date` of every answer is off, as
+    /// [`Builder::date_skew`](Builder::date_skew) does.
+    pub fn set_date_skew(&self, seconds: i64) {
+        self.shared.state().date_skew = seconds;
+    }
+
+    /// Closes the listener: new clients are refused by the system, as if no server was there.
+    ///
+    /// Requests in progress are still answered; then their connections close, as idle ones do at
+    /// once. The port stays reserved.
+    ///
+    /// # Errors
+    ///
+    /// The system did not give the port back after the listener had closed, which then is closed
+    /// all the same.
+    pub fn refuse_connections(&self) -> io::Result<()> {
+        self.shared.doors.turn_from_outside(false)
+    }
+
+    /// Listens again, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// Another program has taken the port meanwhile.
+    pub fn accept_connections(&self) -> io::Result<()> {
+        self.shared.doors.turn_from_outside(true)
     }
 
     /// Appends faults to the script; each token request uses up one, front first.
@@ -101,6 +137,12 @@ impl AuthorizationServer {
         // The caller's iterator may call the server itself: it must not run under the lock.
         let faults: Vec<_> = faults.into_iter().collect();
         self.shared.state().script.append(faults);
+    }
+
+    /// Draws the faults of token requests that the script has none for, in place of those of
+    /// [`always`](Self::always). `None` ends it. Default: `None`.
+    pub fn random(&self, faults: Option<RandomFaults>) {
+        self.shared.state().script.set_random(faults);
     }
 
     /// Sets the fault of every token request that the script has none for. Default: `None`.

@@ -8,14 +8,16 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    Answer, Counters, Fault, Fingerprint,
+    Answer, Counters, Fault, Fingerprint, Login,
     api_fault::ApiScript,
     api_history::ApiHistory,
-    fault::Script,
+    doors::Doors,
+    fault::{Changes, RefreshField},
     grants::{self, Directory},
     history::{History, Presented},
-    policy::Policy,
+    policy::{Policy, Rotation},
     refusal::Refusal,
+    script::Script,
     token_request::TokenRequest,
     tokens::{Issued, Tokens},
 };
@@ -24,6 +26,9 @@ use crate::{
 /// handle looks in.
 pub(crate) struct Shared {
     directory: Directory,
+    pub(crate) doors: Doors,
+    /// Whether `/control` is there.
+    pub(crate) control: bool,
     started: Instant,
     state: Mutex<State>,
     /// How many token requests have arrived.
@@ -34,6 +39,8 @@ pub(crate) struct State {
     pub(crate) policy: Policy,
     pub(crate) tokens: Tokens,
     pub(crate) script: Script,
+    /// Every answer's `Date` is off by so many seconds.
+    pub(crate) date_skew: i64,
     pub(crate) api_delay: Duration,
     pub(crate) api_script: ApiScript,
     pub(crate) api_history: ApiHistory,
@@ -41,12 +48,28 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
 }
 
+impl State {
+    /// Ends the family of this token. False if there is none, or it had ended before.
+    pub(crate) fn revoke_family_of(&mut self, token: &str) -> bool {
+        let revoked = self.tokens.revoke_family_of(token);
+        self.counters.families_revoked += u64::from(revoked);
+        revoked
+    }
+}
+
 impl Shared {
-    pub(crate) fn new(directory: Directory, policy: Policy, tokens: Tokens) -> Self {
+    pub(crate) fn new(
+        directory: Directory,
+        policy: Policy,
+        tokens: Tokens,
+        doors: Doors,
+        control: bool,
+    ) -> Self {
         let state = State {
             policy,
             tokens,
             script: Script::default(),
+            date_skew: 0,
             api_delay: Duration::ZERO,
             api_script: ApiScript::default(),
             api_history: ApiHistory::default(),
@@ -55,6 +78,8 @@ impl Shared {
         };
         Self {
             directory,
+            doors,
+            control,
             started: Instant::now(),
             state: Mutex::new(state),
             arrivals: watch::Sender::new(0),
@@ -71,8 +96,19 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn date_skew(&self) -> i64 {
+        self.state().date_skew
+    }
+
     pub(crate) fn arrivals(&self) -> watch::Receiver<u64> {
         self.arrivals.subscribe()
+    }
+
+    /// Opens a family for this client, known or not.
+    pub(crate) fn sign_in(&self, client_id: &str) -> Login {
+        let now = self.now();
+        let state = &mut *self.state();
+        Login::new(state.tokens.sign_in(&state.policy, client_id, now))
     }
 
     /// Takes note of a token request that has been read; gives its place in the history and the
@@ -96,13 +132,32 @@ impl Shared {
         self.announce_arrival();
     }
 
-    /// Carries a token request out.
-    pub(crate) fn perform(&self, request: &TokenRequest) -> Result<Issued, Refusal> {
+    /// Carries a token request out, with what these changes ask of the rules.
+    pub(crate) fn perform(
+        &self,
+        request: &TokenRequest,
+        changes: &Changes,
+    ) -> Result<Issued, Refusal> {
         let mut state = self.state();
+        if changes.kill_family
+            && let Some(token) = request.parameter("refresh_token")
+        {
+            state.revoke_family_of(token);
+        }
         let State { policy, tokens, counters, .. } = &mut *state;
-        let outcome = grants::perform(&self.directory, policy, tokens, request, self.now());
-        match outcome {
-            Ok(_) => counters.tokens_issued += 1,
+        // Who leaves the token out, or repeats it, has not rotated it.
+        let rotation = match changes.refresh_token {
+            None => policy.rotation,
+            Some(RefreshField::Repeated) => Rotation::Repeat,
+            Some(_) => Rotation::Omit,
+        };
+        let policy = Policy { rotation, ..policy.clone() };
+        let outcome = grants::perform(&self.directory, &policy, tokens, request, self.now());
+        match &outcome {
+            Ok(issued) => {
+                counters.tokens_issued += 1;
+                counters.accepted_in_grace += u64::from(issued.in_grace);
+            }
             Err(Refusal::ReuseDetected) => {
                 counters.reuse_detected += 1;
                 counters.families_revoked += 1;

@@ -1,22 +1,26 @@
 //! `POST /token`: reads a request, lets the script have its way with it, and answers.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{
+    future,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use serde::Serialize;
-use serde_json::Number;
 use tokio::{sync::oneshot, time};
 
 use crate::{
     Answer, Fault, Fingerprint,
-    fault::Action,
+    date::http_date,
+    fault::{Action, Changes, RetryAfter},
     refusal::Refusal,
-    response::{self, Reply, Whole},
+    response::{self, Reply},
     shared::Shared,
+    streamed::Content,
+    token_answer::{self, Made},
     token_request::TokenRequest,
-    tokens::Issued,
 };
 
 /// A longer request body is refused with 413.
@@ -56,129 +60,82 @@ async fn carry_out(
     fault: Fault,
     mut client: oneshot::Sender<Reply>,
 ) {
-    pause(fault.delay_before).await;
-    let (reply, processed, answer) = match fault.action {
-        Action::Process => {
-            let (response, answer) = process(&shared, &request);
-            (Some(response), true, answer)
+    let Fault { delay_before, action, carried_out, delay_after, retry_after, form, drip } = fault;
+    pause(delay_before).await;
+    let (response, processed, answer) = match action {
+        Action::Rules(changes) => {
+            let (response, answer) = process(&shared, &request, &changes, form);
+            (Some(response.map(Content::Whole)), true, answer)
         }
-        Action::ProcessThenReset => {
-            _ = shared.perform(&request);
-            (None, true, Answer::NoAnswer { processed: true })
-        }
-        Action::Reset => (None, false, Answer::NoAnswer { processed: false }),
-        Action::Hang => {
-            client.closed().await;
-            (None, false, Answer::NoAnswer { processed: false })
-        }
-        Action::Answer { status, content_type, body } => {
-            let mut response = response::empty(status);
-            *response.body_mut() = Full::from(body);
-            if let Some(content_type) = content_type {
-                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-            }
-            (Some(response), false, Answer::Fault { status: status.as_u16() })
-        }
-        Action::OAuthError(error) => {
-            let status = match error.as_str() {
-                "invalid_client" => StatusCode::UNAUTHORIZED,
-                _ => StatusCode::BAD_REQUEST,
+        action => {
+            let own = carried_out.then(|| process(&shared, &request, &Changes::default(), form).0);
+            let silence = Answer::NoAnswer { processed: carried_out };
+            let (response, answer) = match action {
+                Action::Answer(scripted) => {
+                    let response = token_answer::scripted(&scripted, own, form);
+                    let status = response.status().as_u16();
+                    (Some(response), Answer::Fault { status, processed: carried_out })
+                }
+                Action::Hang => {
+                    client.closed().await;
+                    (None, silence)
+                }
+                Action::Reset | Action::Rules(_) => (None, silence),
             };
-            let response = refused(status, &error, "scripted");
-            (Some(response), false, Answer::Fault { status: status.as_u16() })
+            (response, carried_out, answer)
         }
     };
-    pause(fault.delay_after).await;
+    pause(delay_after).await;
 
     if client.is_closed() {
         return shared.token_request_ended(sequence, Answer::NoAnswer { processed });
     }
     // First the note, then the answer: who has an answer finds it in the history.
     shared.token_request_ended(sequence, answer);
-    let reply = reply.map_or(Reply::Close, |mut response| {
-        if let Some(value) = fault.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        Reply::Answer(response)
+    let reply = response.map_or(Reply::Close, |mut response| {
+        add_retry_after(&shared, response.headers_mut(), retry_after);
+        Reply::of(response, drip)
     });
     _ = client.send(reply);
 }
 
 /// The server's own rules: the answer, and how the history tells it.
-fn process(shared: &Shared, request: &TokenRequest) -> (Whole, Answer) {
-    match shared.perform(request) {
+fn process(
+    shared: &Shared,
+    request: &TokenRequest,
+    changes: &Changes,
+    form: bool,
+) -> (Made, Answer) {
+    match shared.perform(request, changes) {
         Ok(tokens) => {
             let answer = Answer::Issued {
                 generation: tokens.generation,
                 access: Fingerprint::of(&tokens.access),
-                refresh: tokens.refresh.as_deref().map(Fingerprint::of),
+                refresh: token_answer::answered_refresh(&tokens, changes).map(Fingerprint::of),
+                in_grace: tokens.in_grace,
             };
-            (issued(&tokens, request.parameter("scope")), answer)
+            (token_answer::issued(&tokens, changes, request.parameter("scope"), form), answer)
         }
         Err(refusal) => {
             let answer = match refusal {
                 Refusal::ReuseDetected => Answer::ReuseDetected,
                 _ => Answer::Refused { error: refusal.error().to_owned() },
             };
-            (refused(refusal.status(), refusal.error(), refusal.description()), answer)
+            (token_answer::refused(refusal, form), answer)
         }
     }
 }
 
-/// RFC 6749 §5.1.
-fn issued(tokens: &Issued, scope: Option<&str>) -> Whole {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        access_token: &'a str,
-        token_type: &'a str,
-        expires_in: Number,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        refresh_token: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        refresh_expires_in: Option<Number>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        scope: Option<&'a str>,
-    }
-    let body = Body {
-        access_token: &tokens.access,
-        token_type: "Bearer",
-        expires_in: seconds(tokens.access_lifetime),
-        refresh_token: tokens.refresh.as_deref(),
-        refresh_expires_in: tokens.refresh_lifetime.map(seconds),
-        scope,
-    };
-    uncached(response::json(StatusCode::OK, &body))
-}
-
-/// RFC 6749 §5.2.
-fn refused(status: StatusCode, error: &str, description: &str) -> Whole {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        error: &'a str,
-        error_description: &'a str,
-    }
-    let body = Body { error, error_description: description };
-    let mut response = uncached(response::json(status, &body));
-    if status == StatusCode::UNAUTHORIZED {
-        let challenge = HeaderValue::from_static("Basic realm=\"token-testkit\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    }
-    response
-}
-
-fn uncached(mut response: Whole) -> Whole {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    response
-}
-
-/// Whole seconds as an integer, as most servers write them; a fraction is kept.
-fn seconds(duration: Duration) -> Number {
-    let whole = Number::from(duration.as_secs());
-    match duration.subsec_nanos() {
-        0 => whole,
-        _ => Number::from_f64(duration.as_secs_f64()).unwrap_or(whole),
+fn add_retry_after(shared: &Shared, headers: &mut HeaderMap, retry_after: Option<RetryAfter>) {
+    match retry_after {
+        Some(RetryAfter::Text(text)) => _ = headers.insert(header::RETRY_AFTER, text),
+        Some(RetryAfter::Date(seconds)) => {
+            // Both from one reading of the clock, or they might differ by a second more.
+            let (now, skew) = (SystemTime::now(), shared.date_skew());
+            headers.insert(header::DATE, http_date(now, skew));
+            headers.insert(header::RETRY_AFTER, http_date(now, skew.saturating_add(seconds)));
+        }
+        None => {}
     }
 }
 
@@ -190,18 +147,5 @@ async fn pause(delay: Duration) {
     match time::Instant::now().checked_add(delay) {
         Some(deadline) => time::sleep_until(deadline).await,
         None => future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lifetime_is_an_integer_unless_it_has_a_fraction() {
-        for (milliseconds, written) in [(1000, "1"), (1500, "1.5"), (300, "0.3"), (0, "0")] {
-            assert_eq!(seconds(Duration::from_millis(milliseconds)).to_string(), written);
-        }
-        assert_eq!(seconds(Duration::MAX).to_string().parse(), Ok(Duration::MAX.as_secs_f64()));
     }
 }

@@ -1,11 +1,18 @@
 //! The kit over real sockets: what a client sees, and what the server tells about it.
 
+mod raw;
 mod support;
 
 mod api;
+mod catalogue;
 mod clients;
+mod control;
+mod dates;
+mod doors;
 mod faults;
+mod grace;
 mod grants;
 mod history;
 mod lifecycle;
+mod random;
 mod rotation;

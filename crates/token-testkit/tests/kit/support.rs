@@ -47,11 +47,11 @@ pub(crate) struct Caller(Client<HttpConnector, Full<Bytes>>);
 
 impl Caller {
     pub(crate) fn http1() -> Self {
-        Self(Client::builder(TokioExecutor::new()).build_http())
+        Self(Client::builder(TokioExecutor::new()).build(connector()))
     }
 
     pub(crate) fn http2() -> Self {
-        Self(Client::builder(TokioExecutor::new()).http2_only(true).build_http())
+        Self(Client::builder(TokioExecutor::new()).http2_only(true).build(connector()))
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Received, Error> {
@@ -89,6 +89,19 @@ impl Caller {
         self.send(token_request(token_url, Some(&default_basic()), &form)).await
     }
 
+    /// The same, if a whole answer came.
+    pub(crate) async fn try_refresh(
+        &self,
+        server: &AuthorizationServer,
+        refresh_token: &str,
+    ) -> Option<Received> {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        let request = token_request(&server.token_url(), Some(&default_basic()), &form);
+        let (head, body) = soon(self.0.request(request)).await.ok()?.into_parts();
+        let bytes = soon(body.collect()).await.ok()?.to_bytes();
+        Some(Received { status: head.status, version: head.version, headers: head.headers, bytes })
+    }
+
     pub(crate) async fn api(
         &self,
         server: &AuthorizationServer,
@@ -116,6 +129,13 @@ impl Caller {
             other => panic!("unexpected {other}"),
         }
     }
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    // Or small frames wait for acknowledgements that are late on purpose.
+    connector.set_nodelay(true);
+    connector
 }
 
 fn token_request(url: &str, basic: Option<&str>, form: &[(&str, &str)]) -> Request<Full<Bytes>> {
