@@ -3,6 +3,7 @@
 mod ci;
 mod dependencies;
 mod ignored;
+mod node;
 mod step;
 mod test;
 mod tools;
@@ -14,7 +15,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "The project's commands")]
 enum Task {
-    /// Run unit, integration and doc tests and the examples; installs the system tools they need
+    /// Run unit, integration and doc tests and the examples; installs the system tools and npm packages they need
     Test,
     /// Check format, clippy, docs, ignored tests, cargo-deny and dependency promises, then run `test`
     Ci,

@@ -3,13 +3,15 @@
 use serde::Deserialize;
 
 use crate::{
+    node,
     step::{Outcome, Step, capture, cargo, run},
     tools,
 };
 
 /// A new kind of test is one more entry; a system tool that it needs goes into the first one.
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "system tools", run: || tools::ensure(&[tools::CC]) },
+    Step { name: "system tools", run: || tools::ensure(&[tools::CC, tools::NODE, tools::NPM]) },
+    Step { name: "npm packages", run: node::packages },
     Step {
         name: "unit and integration tests",
         run: || run(&mut cargo("test --workspace --all-features --lib --bins --tests")),

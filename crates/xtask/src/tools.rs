@@ -30,6 +30,32 @@ pub(crate) const GIT: Tool = Tool {
     by_hand: "see https://git-scm.com/downloads",
 };
 
+pub(crate) const NODE: Tool = Tool {
+    command: "node",
+    purpose: "runs the authorization server of the end-to-end tests",
+    packages: &[
+        ("apt-get", "nodejs"),
+        ("dnf", "nodejs"),
+        ("apk", "nodejs"),
+        ("pacman", "nodejs"),
+        ("brew", "node"),
+    ],
+    by_hand: "see https://nodejs.org/en/download",
+};
+
+pub(crate) const NPM: Tool = Tool {
+    command: "npm",
+    purpose: "installs that server",
+    packages: &[
+        ("apt-get", "npm"),
+        ("dnf", "npm"),
+        ("apk", "npm"),
+        ("pacman", "npm"),
+        ("brew", "node"),
+    ],
+    by_hand: "it comes with Node.js: see https://nodejs.org/en/download",
+};
+
 pub(crate) struct Tool {
     command: &'static str,
     purpose: &'static str,
@@ -136,7 +162,7 @@ mod tests {
 
     #[test]
     fn packages_name_known_managers() {
-        for (name, _) in [CC, GIT].iter().flat_map(|tool| tool.packages) {
+        for (name, _) in [CC, GIT, NODE, NPM].iter().flat_map(|tool| tool.packages) {
             assert!(MANAGERS.iter().any(|manager| manager.command == *name), "{name}");
         }
     }
