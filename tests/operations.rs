@@ -244,3 +244,19 @@ async fn the_request_after_expire_locally_obtains_another_token() {
     }
     assert_eq!(kit.token_requests(), 11);
 }
+
+#[tokio::test]
+async fn refresh_now_refreshes_also_as_the_first_call_over_a_seed_with_a_good_token() {
+    let kit = Kit::start();
+    let store = MemoryStore::new();
+    let with_seed = |seed| {
+        TokenManager::builder(kit.endpoint()).seed(seed).store(store.clone()).build().unwrap()
+    };
+    let tokens = with_seed(kit.valid_seed());
+    let refreshed = tokens.refresh_now().await.unwrap();
+    assert_ne!(refreshed.expose_secret(), kit.login.access_token());
+    assert_eq!(kit.token_requests(), 1);
+    // And where a new seed takes the place of what the store holds.
+    with_seed(kit.another_login()).refresh_now().await.unwrap();
+    assert_eq!((kit.token_requests(), kit.server.counters().reuse_detected), (2, 0));
+}

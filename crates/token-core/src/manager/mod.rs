@@ -210,8 +210,16 @@ impl TokenManager {
             // What the store holds is not new, however fresh it is.
             self.inner.look().await;
         }
-        let newer_than = self.inner.known_version();
-        self.inner.obtain(Demand { newer_than, ..Demand::default() }, Cause::Hand).await
+        let mut newer_than = self.inner.known_version();
+        loop {
+            let demand = Demand { newer_than, ..Demand::default() };
+            let token = self.inner.obtain(demand, Cause::Hand).await?;
+            // A seed that was taken over just now has a new version, and is as old as the login that it comes from.
+            if !self.inner.is_brought(token.version()) {
+                return Ok(token);
+            }
+            newer_than = Some(token.version());
+        }
     }
 
     /// Waits until there is a token: at the start of a service, before it says that it is ready. Also starts the
@@ -405,6 +413,13 @@ impl Inner {
 
     fn known_version(&self) -> Option<Version> {
         self.state().replica.known().map(|known| known.record.version)
+    }
+
+    /// Whether these tokens came from a login or a seed, and not from a refresh.
+    fn is_brought(&self, version: Version) -> bool {
+        self.state().replica.known().is_some_and(|known| {
+            known.record.version == version && known.record.refreshed_at.is_none()
+        })
     }
 
     fn is_stale(&self) -> bool {

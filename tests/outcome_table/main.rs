@@ -1,0 +1,32 @@
+//! Every fault of the kit's catalogue, with a thousand callers, against the table in `docs/outcomes.md`. The document is
+//! the table: there is no other.
+
+mod row;
+
+use std::fmt::Write;
+
+use token_testkit::Fault;
+
+use self::row::{Row, Seen};
+
+const DOCUMENT: &str = include_str!("../../docs/outcomes.md");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_causes_the_calls_that_the_table_allows_and_no_more() {
+    let rows: Vec<Row> = DOCUMENT
+        .lines()
+        .skip_while(|line| !line.starts_with("| fault |"))
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(Row::read)
+        .collect();
+    let mut wrong = String::new();
+    for (text, fault) in Fault::catalogue() {
+        let seen = Seen::under(text, fault).await;
+        if rows.iter().find(|row| row.fault == text).is_none_or(|row| row.expected != seen) {
+            writeln!(wrong, "| `{text}` | {seen} |").expect("a string");
+        }
+    }
+    assert!(wrong.is_empty(), "what was seen is not what the table says:\n{wrong}");
+    assert_eq!(rows.len(), Fault::catalogue().count(), "the table has rows that are no faults");
+}
