@@ -10,7 +10,10 @@ use crate::{
 
 /// A new kind of test is one more entry; a system tool that it needs goes into the first one.
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "system tools", run: || tools::ensure(&[tools::CC, tools::NODE, tools::NPM]) },
+    Step {
+        name: "system tools",
+        run: || tools::ensure(&[tools::CC, tools::CURL, tools::NODE, tools::NPM]),
+    },
     Step { name: "npm packages", run: node::packages },
     Step {
         name: "unit and integration tests",

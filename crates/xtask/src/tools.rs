@@ -30,6 +30,19 @@ pub(crate) const GIT: Tool = Tool {
     by_hand: "see https://git-scm.com/downloads",
 };
 
+pub(crate) const CURL: Tool = Tool {
+    command: "curl",
+    purpose: "talks to the kit's program as its users do",
+    packages: &[
+        ("apt-get", "curl"),
+        ("dnf", "curl"),
+        ("apk", "curl"),
+        ("pacman", "curl"),
+        ("brew", "curl"),
+    ],
+    by_hand: "see https://curl.se/download.html",
+};
+
 pub(crate) const NODE: Tool = Tool {
     command: "node",
     purpose: "runs the authorization server of the end-to-end tests",

@@ -12,7 +12,7 @@ use crate::duration_text;
 ///
 /// Faults are words such as `status=503 retry-after=7`; several are joined by `;`. The README has
 /// the table of them, `GET /control/catalogue` an example of each.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
     /// Port of 127.0.0.1 to listen on; 0 takes a free one
