@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use integration_tests::{Kit, until};
 use token_core::TokenManager;
 use token_core::clock::{Clock, ManualClock, Moment};
+use token_testkit::Fault;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -73,7 +74,7 @@ async fn a_wall_clock_that_jumps_to_and_fro_costs_at_most_one_refresh_per_jump()
 #[tokio::test]
 async fn a_wall_clock_set_back_does_not_lengthen_a_backoff() {
     let (kit, clock) = (Kit::start(), ManualClock::new());
-    kit.server.script([token_testkit::Fault::status(429).retry_after(5)]);
+    kit.server.script([Fault::status(429).retry_after(5)]);
     let tokens = kit.manager().clock(clock.clone()).build().expect("a manager");
     assert!(tokens.token().await.is_err());
     clock.set_wall(wall(&clock) - YEAR);
@@ -172,7 +173,7 @@ async fn a_coarse_clock_serves_no_token_past_its_end() {
     let obtained = clock.now().monotonic();
     let mut served_until = Duration::ZERO;
     // The refreshes ahead of time fail: the token serves to its end.
-    kit.server.always(Some(token_testkit::Fault::status(429)));
+    kit.server.always(Some(Fault::status(429)));
     while clock.now().monotonic() < obtained + HOUR + MINUTE {
         clock.advance(Duration::from_millis(700));
         if tokens.cached().is_some() {
@@ -182,4 +183,68 @@ async fn a_coarse_clock_serves_no_token_past_its_end() {
     // Ten seconds early, and at most one tick later than that.
     assert!(served_until >= HOUR - Duration::from_secs(11), "{served_until:?}");
     assert!(served_until < HOUR - Duration::from_secs(8), "{served_until:?}");
+}
+
+/// The server's clock is a year off, either way, or an hour.
+#[tokio::test]
+async fn a_server_whose_clock_is_off_changes_no_lifetime_and_no_wait() {
+    for skew in [-31_536_000, -3600, 3600, 31_536_000] {
+        let (kit, clock) = (Kit::start(), ManualClock::new());
+        kit.server.set_date_skew(skew);
+        // Seven seconds by the server's own clock.
+        kit.server.script([Fault::status(429).retry_after_date(7)]);
+        let tokens = kit.manager().clock(clock.clone()).build().expect("a manager");
+        let wait = tokens.token().await.expect_err("no token").retry_after().expect("a wait");
+        assert!(
+            wait <= Duration::from_secs(7) && wait > Duration::from_secs(5),
+            "{skew}: {wait:?}"
+        );
+        clock.advance(Duration::from_secs(7));
+        tokens.token().await.expect("a token");
+        // An hour, as the server said, by our clock.
+        clock.advance(HOUR - MINUTE / 2);
+        assert!(tokens.cached().is_some(), "{skew}");
+        clock.advance(MINUTE / 2);
+        assert!(tokens.cached().is_none(), "{skew}");
+        assert_eq!(token_requests_of_traffic(&kit, &tokens).await, 1, "{skew}");
+    }
+}
+
+/// Zero, nothing and nonsense mean "until it is refused"; a number is a number, however large, and in whatever form.
+#[tokio::test]
+async fn no_expires_in_loops_or_lies() {
+    let hour = Some(HOUR);
+    for (fault, lifetime) in [
+        (Fault::without_expires_in(), None),
+        (Fault::expires_in("null"), None),
+        (Fault::expires_in("\"\""), None),
+        (Fault::expires_in("0"), None),
+        (Fault::expires_in("-1"), None),
+        (Fault::expires_in("1e400"), None),
+        (Fault::expires_in("\"3600\""), hour),
+        (Fault::expires_in("3600.5"), hour),
+        (Fault::expires_in("2147483648"), Some(Duration::from_secs(1 << 31))),
+        (Fault::expires_in("9223372036854775808"), Some(Duration::from_secs(1 << 63))),
+    ] {
+        let (kit, clock) = (Kit::start(), ManualClock::new());
+        kit.server.set_access_lifetime(Duration::MAX);
+        kit.server.script([fault.clone()]);
+        let tokens = with_token(&kit, clock.clone()).await;
+        assert_eq!(token_requests_of_traffic(&kit, &tokens).await, 0, "{fault}");
+        match lifetime {
+            Some(lifetime) if lifetime < YEAR => {
+                clock.advance(lifetime - MINUTE / 2);
+                assert!(tokens.cached().is_some(), "{fault}");
+                clock.advance(MINUTE);
+                assert!(tokens.cached().is_none(), "{fault}");
+            }
+            // Good for longer than anybody waits, or until it is refused.
+            _ => {
+                clock.advance(YEAR);
+                assert_eq!(token_requests_of_traffic(&kit, &tokens).await, 0, "{fault}");
+                kit.server.revoke_access_tokens();
+            }
+        }
+        assert_eq!(token_requests_of_traffic(&kit, &tokens).await, 1, "{fault}");
+    }
 }

@@ -249,9 +249,10 @@ pub enum OAuthError {
 }
 
 impl OAuthError {
-    /// Reads a code as a server sent it. Other characters than those of usual codes are dropped, so that an answer cannot put
-    /// a secret or a line break into a log.
+    /// Reads a code as a server sent it. What does not look like a code, of lower-case letters and `_`, `-`, `.`, is not
+    /// kept: an answer must not put a secret or a line break into a log.
     pub fn from_code(code: &str) -> Self {
+        let fits = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.');
         match code {
             "invalid_request" => Self::InvalidRequest,
             "invalid_client" => Self::InvalidClient,
@@ -259,13 +260,8 @@ impl OAuthError {
             "unauthorized_client" => Self::UnauthorizedClient,
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
-            other => Self::Other(
-                other
-                    .chars()
-                    .filter(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-' | '.'))
-                    .take(64)
-                    .collect(),
-            ),
+            code if code.len() <= 64 && code.chars().all(fits) => Self::Other(code.to_owned()),
+            _ => Self::Other("unreadable".to_owned()),
         }
     }
 
