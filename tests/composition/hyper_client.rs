@@ -30,21 +30,23 @@ async fn converse(client: Client<HttpConnector, ReplayBody<Streamed>>) {
             echo.revoke();
         }
         let (mut sender, body) = Streamed::new(1);
-        let answer = soon(service.ready().await.unwrap().call(echo.post(body))).await.unwrap();
+        let answer = soon(service.ready().await.expect("ready").call(echo.post(body)))
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), 200);
         let mut answer = answer.into_body();
         for number in 0..20_u8 {
             let piece = Bytes::from(vec![number; 1000]);
-            soon(sender.send_data(piece.clone())).await.unwrap();
+            soon(sender.send_data(piece.clone())).await.expect("a reader");
             let mut back = Vec::new();
             while back.len() < piece.len() {
-                let frame = soon(answer.frame()).await.unwrap().unwrap();
-                back.extend_from_slice(&frame.into_data().unwrap());
+                let frame = soon(answer.frame()).await.expect("more").expect("a frame");
+                back.extend_from_slice(&frame.into_data().expect("data"));
             }
             assert_eq!(back, piece);
         }
         drop(sender);
-        assert!(soon(answer.collect()).await.unwrap().to_bytes().is_empty());
+        assert!(soon(answer.collect()).await.expect("an end").to_bytes().is_empty());
     }
     assert_eq!(echo.counts(), (3, 2));
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, response};
 use http_body_util::Full;
@@ -23,11 +23,6 @@ struct Redirector {
     seen: Arc<Mutex<Vec<HeaderMap>>>,
 }
 
-#[derive(serde::Deserialize)]
-struct To {
-    to: Option<String>,
-}
-
 impl Redirector {
     async fn start() -> Self {
         let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
@@ -43,33 +38,39 @@ impl Redirector {
 
     /// For each request, whether it had this header.
     fn had(&self, name: &str) -> Vec<bool> {
-        self.seen.lock().unwrap().iter().map(|head| head.contains_key(name)).collect()
+        self.seen.lock().expect("no panic").iter().map(|head| head.contains_key(name)).collect()
     }
 }
 
 async fn answer(
     State(seen): State<Arc<Mutex<Vec<HeaderMap>>>>,
-    Query(To { to }): Query<To>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<axum::body::Body> {
-    seen.lock().unwrap().push(headers);
-    let answer = match to {
-        Some(to) => Response::builder().status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, to),
+    seen.lock().expect("no panic").push(headers);
+    let query = uri.query().unwrap_or_default().as_bytes();
+    let answer = match form_urlencoded::parse(query).next() {
+        Some((_, to)) => {
+            Response::builder().status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, &*to)
+        }
         None => Response::builder().status(StatusCode::UNAUTHORIZED),
     };
-    answer.body(axum::body::Body::empty()).unwrap()
+    answer.body(axum::body::Body::empty()).expect("an answer")
 }
 
 async fn get(
     service: &mut impl Service<Request<Whole>, Response = Response<Incoming>, Error = BoxError>,
     url: &str,
 ) -> Response<Incoming> {
-    let request = Request::get(url).body(Whole::default()).unwrap();
-    soon(service.ready().await.unwrap().call(request)).await.unwrap()
+    let request = Request::get(url).body(Whole::default()).expect("a request");
+    soon(service.ready().await.expect("ready").call(request)).await.expect("an answer")
 }
 
 fn both(echo: &Echo, other: &Redirector) -> TokenRefreshLayer {
-    let origins = Origins::only(echo.origin()).unwrap().and(&other.server.origin).unwrap();
+    let origins = Origins::only(echo.origin())
+        .expect("an origin")
+        .and(&other.server.origin)
+        .expect("an origin");
     TokenRefreshLayer::new(echo.tokens.clone(), origins)
 }
 

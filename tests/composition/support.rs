@@ -10,9 +10,8 @@ use axum::{Router, serve};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::channel::Channel;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -21,7 +20,9 @@ use token_core::TokenManager;
 use token_core::event::Event;
 use token_core::http::Origins;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
 use tower::{Service, ServiceExt};
 use tower_token_refresh::TokenRefreshLayer;
 
@@ -76,12 +77,12 @@ impl Drop for Server {
 pub(crate) struct Echo {
     pub(crate) kit: Kit,
     pub(crate) tokens: TokenManager,
-    pub(crate) state: EchoState,
+    state: EchoState,
     server: Server,
 }
 
 #[derive(Clone)]
-pub(crate) struct EchoState {
+struct EchoState {
     kit_api: String,
     client: Client<HttpConnector, Empty<Bytes>>,
     seen: Arc<Mutex<Seen>>,
@@ -116,6 +117,11 @@ impl Echo {
         let router = layer(Router::new().fallback(answer).with_state(state.clone()));
         let server = Server::start(router).await;
         Self { kit, tokens, state, server }
+    }
+
+    /// Another server of the same API.
+    pub(crate) async fn twin(&self) -> Server {
+        Server::start(Router::new().fallback(answer).with_state(self.state.clone())).await
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -227,13 +233,13 @@ async fn answer(State(state): State<EchoState>, request: Request<AxumBody>) -> R
         refusal.headers_mut().remove(HOST);
         return refusal;
     }
-    let (mut sender, echo) = Channel::<Bytes, BoxError>::new(1);
+    let (sender, echo) = mpsc::channel::<Result<Frame<Bytes>, BoxError>>(1);
     tokio::spawn(async move {
         let whole = loop {
             match body.frame().await {
                 None => break true,
                 Some(Ok(frame)) => {
-                    if sender.send(frame).await.is_err() {
+                    if sender.send(Ok(frame)).await.is_err() {
                         break false;
                     }
                 }
@@ -241,7 +247,8 @@ async fn answer(State(state): State<EchoState>, request: Request<AxumBody>) -> R
             }
         };
         if !whole {
-            sender.abort("the upload broke off".into());
+            // Its caller may be gone.
+            _ = sender.send(Err("the upload broke off".into())).await;
         }
         let mut seen = state.seen.lock().expect("no panic");
         if whole {
@@ -250,5 +257,5 @@ async fn answer(State(state): State<EchoState>, request: Request<AxumBody>) -> R
             seen.broken += 1
         };
     });
-    Response::new(AxumBody::new(echo))
+    Response::new(AxumBody::new(StreamBody::new(ReceiverStream::new(echo))))
 }
