@@ -132,6 +132,22 @@ async fn above_the_layer_no_token_has_to_be_let_through() {
     assert!(echo.seen(|seen| !seen.heads[0].contains_key(AUTHORIZATION)));
 }
 
+/// tower-http drops the caller's own `Authorization` on the way, and an allowed origin gets the token.
+#[tokio::test]
+async fn above_the_layer_the_callers_own_authorization_does_not_survive_a_change_of_origin() {
+    let echo = Echo::start().await;
+    let foreign = Redirector::start().await;
+    let service = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(echo.layer())
+        .service(http1());
+    let request = Request::get(foreign.to(&format!("{}/echo", echo.origin())))
+        .header(AUTHORIZATION, "Basic b3duOm93bg==");
+    let answer = soon(service.oneshot(request.body(Whole::default()).unwrap())).await.unwrap();
+    arrived(answer, b"").await;
+    assert_eq!((foreign.had("authorization"), echo.counts()), (vec![true], (1, 1)));
+}
+
 /// The lines of `docs/composition.md`.
 fn only_of(api: Uri) -> impl Fn(&response::Parts) -> Verdict + Send + Sync {
     move |head| match head.extensions.get::<RequestUri>() {

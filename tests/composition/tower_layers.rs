@@ -11,6 +11,7 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::Full;
 use integration_tests::{BoxError, Gate, Gated, Kit, poll_once, soon, until};
 use token_core::TokenManager;
+use token_core::http::NoToken;
 use tokio::task::JoinSet;
 use tower::balance::p2c::Balance;
 use tower::discover::ServiceList;
@@ -163,6 +164,32 @@ async fn load_shed_above_sheds_callers_and_below_no_replay() {
     let below =
         ServiceBuilder::new().layer(echo.layer()).load_shed().concurrency_limit(1).service(http1());
     echo.exercise(below).await;
+}
+
+/// Why load is shed above.
+#[tokio::test]
+async fn load_shed_below_sheds_a_replay_whose_place_another_request_took() {
+    let (kit, gate) = (Kit::start(), Gate::closed());
+    let endpoint = kit.endpoint_over(Gated::new(Kit::http(), &gate));
+    let tokens = TokenManager::builder(endpoint).seed(kit.valid_seed()).build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(kit.layer(&tokens))
+        .load_shed()
+        .concurrency_limit(1)
+        .service(http1());
+    let request = || Request::post(kit.server.api_url()).body(Whole::default()).unwrap();
+    kit.server.revoke_access_tokens();
+    let refused = tokio::spawn(service.clone().oneshot(request()));
+    gate.arrivals(1).await;
+    kit.server.api_delay(HOUR);
+    let mut other = request();
+    other.extensions_mut().insert(NoToken::new());
+    let other = tokio::spawn(service.oneshot(other));
+    until(|| kit.server.counters().api_requests == 2).await;
+    gate.open();
+    let shed = soon(refused).await.unwrap().unwrap_err();
+    assert!(shed.is::<tower::load_shed::error::Overloaded>(), "{shed}");
+    other.abort();
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
