@@ -22,3 +22,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// And so is that of `docs/composition.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/composition.md")]
+struct Composition;
