@@ -1,5 +1,9 @@
 //! Refused requests and their bodies: sent again once and whole, or not at all.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +17,9 @@ use integration_tests::{
 use token_core::TokenManager;
 use token_core::clock::ManualClock;
 use token_core::event::Event;
-use token_core::http::{NoReplay, Origins};
+use token_core::http::{NoReplay, Origins, ReplayBody};
 use token_testkit::{ApiFault, AuthorizationServer};
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_token_refresh::TokenRefreshLayer;
 
 const LIMIT: usize = 64 * 1024;
@@ -342,4 +346,72 @@ async fn the_connection_of_a_replaced_refusal_is_used_again_under_load() {
 async fn a_refusal_past_the_bound_costs_its_connection_and_nothing_else() {
     let connections = connections_for_64_replays(4_000_000).await;
     assert!(connections > 64, "{connections}");
+}
+
+/// Ready for ever, and never a byte.
+struct Heartbeats;
+
+impl http_body::Body for Heartbeats {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::new()))))
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_whose_body_never_ends_does_not_hold_the_replay_up() {
+    for refusal in [|| Heartbeats.boxed(), || stream().1] {
+        let kit = Kit::start();
+        let tokens = kit.manager().build().expect("a manager");
+        let sent = Arc::new(AtomicUsize::new(0));
+        let inner = tower::service_fn(move |_: http::Request<ReplayBody<TestBody>>| {
+            let (status, body) = match sent.fetch_add(1, Ordering::SeqCst) {
+                0 => (401, refusal()),
+                _ => (200, empty()),
+            };
+            std::future::ready(http::Response::builder().status(status).body(body))
+        });
+        let request = http::Request::get(kit.server.api_url()).body(empty()).expect("a request");
+        let answer = soon(kit.layer(&tokens).layer(inner).oneshot(request)).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+    }
+}
+
+/// Ready for the first call, and broken from then on.
+#[derive(Clone)]
+struct BreaksDown(Arc<AtomicUsize>);
+
+impl Service<http::Request<ReplayBody<TestBody>>> for BreaksDown {
+    type Response = http::Response<TestBody>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err("out of order".into())),
+        }
+    }
+
+    fn call(&mut self, _: http::Request<ReplayBody<TestBody>>) -> Self::Future {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let answer = http::Response::builder().status(401).body(whole("why"));
+        std::future::ready(answer.map_err(Into::into))
+    }
+}
+
+#[tokio::test]
+async fn where_no_service_is_ready_for_the_replay_the_caller_gets_the_refusal() {
+    let kit = Kit::start();
+    let tokens = kit.manager().build().expect("a manager");
+    let api = kit.layer(&tokens).layer(BreaksDown(Arc::default()));
+    let request = http::Request::get(kit.server.api_url()).body(empty()).expect("a request");
+    let answer = soon(api.oneshot(request)).await.expect("an answer");
+    assert_eq!(answer.status(), 401);
+    assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "why");
 }

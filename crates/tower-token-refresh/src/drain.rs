@@ -37,7 +37,8 @@ impl<R: Body> Future for Drain<R> {
         }
         while let Poll::Ready(frame) = self.body.as_mut().poll_frame(cx) {
             let Some(Ok(frame)) = frame else { return Poll::Ready(()) };
-            match self.left.checked_sub(frame.data_ref().map_or(0, Buf::remaining)) {
+            // A frame without bytes counts as one, or endless ones would never end here.
+            match self.left.checked_sub(frame.data_ref().map_or(0, Buf::remaining).max(1)) {
                 Some(left) => self.left = left,
                 None => return Poll::Ready(()),
             }

@@ -63,8 +63,7 @@ pin_project! {
         /// Reading what is left of the refusal.
         Draining {
             drain: Drain<R>,
-            request: Option<Request<ReplayBody<B>>>,
-            kept: Arc<Kept<S, T>>,
+            replay: Option<(S, Request<ReplayBody<B>>)>,
         },
         /// Waiting for a service to be ready for the replay.
         Readying {
@@ -204,7 +203,11 @@ where
                         return Poll::Pending;
                     };
                     let Ok(token) = renewed else { return Poll::Ready(Ok(answer)) };
-                    // The stream may have outgrown the limit since it was looked at.
+                    let mut service = sent.kept.service();
+                    if let Poll::Ready(Err(_)) = service.poll_ready(cx) {
+                        return Poll::Ready(Ok(answer));
+                    }
+                    // The stream may have failed since it was looked at.
                     let Some((saved, body)) =
                         sent.again.and_then(|(saved, replay)| Some((saved, replay.take()?)))
                     else {
@@ -214,13 +217,13 @@ where
                     sent.kept.policy.attach(request.headers_mut(), &token);
                     State::Draining {
                         drain: Drain::new(answer.into_body()),
-                        request: Some(request),
-                        kept: sent.kept,
+                        replay: Some((service, request)),
                     }
                 }
-                StateProjection::Draining { drain, request, kept } => {
+                StateProjection::Draining { drain, replay } => {
                     ready!(Pin::new(drain).poll(cx));
-                    State::Readying { service: kept.service(), request: request.take() }
+                    let Some((service, request)) = replay.take() else { return Poll::Pending };
+                    State::Readying { service, request: Some(request) }
                 }
                 StateProjection::Readying { service, request } => {
                     ready!(service.poll_ready(cx)).map_err(Into::into)?;

@@ -46,11 +46,6 @@ impl<S, T> TokenRefresh<S, T> {
     }
 
     /// The service below.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The service below.
     pub fn into_inner(self) -> S {
         self.inner
     }

@@ -26,6 +26,8 @@ pub(super) fn read(
     let fields = fields(answer);
     // Some servers answer errors with a 200.
     let code = fields.as_ref().and_then(|fields| fields.get("error")).and_then(Value::as_str);
+    // Some write the field with nothing in it beside good tokens.
+    let code = code.filter(|code| !code.is_empty());
     if status.is_success() && code.is_none() {
         let tokens = fields.and_then(|fields| tokens(fields, answered_at(answer.headers())));
         return tokens.ok_or_else(|| {
@@ -64,8 +66,11 @@ fn fields(answer: &Response<Bytes>) -> Option<Map<String, Value>> {
         let pairs = form_urlencoded::parse(answer.body());
         return Some(pairs.map(|(name, value)| (name.into_owned(), value.into())).collect());
     }
-    // Field by field: a number that no machine holds must not cost the refresh token beside it.
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(answer.body()).ok()?;
+    // Neither a byte order mark, nor a name in Latin-1, nor a number that no machine holds must cost the refresh token
+    // beside it.
+    let text = String::from_utf8_lossy(answer.body());
+    let fields: BTreeMap<String, &RawValue> =
+        serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
     let read = |raw: &RawValue| serde_json::from_str(raw.get()).ok();
     Some(fields.into_iter().filter_map(|(name, raw)| Some((name, read(raw)?))).collect())
 }
@@ -157,7 +162,8 @@ fn lifetime(value: &Value) -> Option<Duration> {
     if seconds.is_nan() || seconds <= 0.0 {
         return None;
     }
-    Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    let lifetime = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    Some(lifetime).filter(|lifetime| !lifetime.is_zero())
 }
 
 #[cfg(test)]
@@ -220,6 +226,37 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_answer_does_not_cost_the_tokens_in_it() {
+        let read = |status, kind: &str, body: &[u8]| {
+            let answer = Response::builder().status(status).header("content-type", kind);
+            let answer = answer.body(Bytes::copy_from_slice(body)).unwrap();
+            super::read(&answer, Spends::RefreshToken, UNIX_EPOCH)
+        };
+        let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+        for (kind, body) in [
+            (json, &br#"{"access_token":"x","refresh_token":"r","error":""}"#[..]),
+            (json, br#"{"access_token":"x","refresh_token":"r","error":null}"#),
+            (json, br#"{"access_token":"x","refresh_token":"r","error":false}"#),
+            (json, b"\xef\xbb\xbf{\"access_token\":\"x\",\"refresh_token\":\"r\"}"),
+            (json, b"{\"access_token\":\"x\",\"refresh_token\":\"r\",\"name\":\"M\xfcller\"}"),
+            (json, br#"{"access_token":"x","refresh_token":"r","name":"\ud83d"}"#),
+            (form, b"access_token=x&refresh_token=r&error="),
+        ] {
+            let shown = String::from_utf8_lossy(body);
+            let tokens = read(200, kind, body).unwrap_or_else(|error| panic!("{shown}: {error}"));
+            assert!(tokens.refresh_token().is_some(), "{shown}");
+        }
+        // Nor does it hide that the grant is dead.
+        for body in [
+            &b"{\"error\":\"invalid_grant\",\"error_description\":\"ung\xfcltig\"}"[..],
+            b"\xef\xbb\xbf{\"error\":\"invalid_grant\"}",
+        ] {
+            let error = read(400, json, body).unwrap_err();
+            assert_eq!(error.outcome(), Outcome::InvalidGrant);
+        }
+    }
+
+    #[test]
     fn an_answer_may_be_a_form() {
         let form = &[("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
         let tokens = answer(200, form, "access_token=a%2Bb&expires_in=60&refresh_token=r").unwrap();
@@ -265,7 +302,9 @@ mod tests {
         ] {
             assert_eq!(expires(value), Some(Duration::from_secs_f64(seconds)), "{value}");
         }
-        for value in ["null", "\"\"", "0", "-1", "true", "[]", "\"soon\"", "\"NaN\"", "1e400"] {
+        for value in
+            ["null", "\"\"", "0", "-1", "true", "[]", "\"soon\"", "\"NaN\"", "1e400", "1e-300"]
+        {
             assert_eq!(expires(value), None, "{value}");
         }
         assert!(

@@ -50,7 +50,9 @@ fn is_challenge_for(headers: &HeaderMap, scheme: Option<&str>) -> bool {
     let Some(scheme) = scheme else { return true };
     let mut other_scheme = false;
     for value in headers.get_all(WWW_AUTHENTICATE) {
-        let Some(challenges) = value.to_str().ok().and_then(parse) else { continue };
+        // RFC 9110 §5.5: a quoted text may have bytes that are not ASCII.
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let Some(challenges) = parse(&value) else { continue };
         for challenge in challenges {
             if !challenge.scheme.eq_ignore_ascii_case(scheme) {
                 other_scheme = true;
@@ -186,6 +188,19 @@ mod tests {
             let headers: Vec<_> =
                 challenges.iter().map(|value| ("www-authenticate", *value)).collect();
             assert_eq!(verdict(401, &headers), expected, "{challenges:?}");
+        }
+    }
+
+    #[test]
+    fn text_in_other_letters_does_not_hide_a_challenge() {
+        for value in [
+            "Bearer error=\"insufficient_scope\", error_description=\"nicht möglich\"".as_bytes(),
+            b"Basic realm=\"Caf\xe9\"",
+        ] {
+            let value = http::HeaderValue::from_bytes(value).unwrap();
+            let answer = http::Response::builder().status(401).header("www-authenticate", value);
+            let head = answer.body(()).unwrap().into_parts().0;
+            assert_eq!(judge(&head, Some("Bearer")), Verdict::Accepted);
         }
     }
 

@@ -1,4 +1,5 @@
 use http::Uri;
+use http::uri::Authority;
 
 use crate::error::ConfigError;
 
@@ -77,8 +78,9 @@ impl Origins {
     /// Whether a token may be sent to this URI.
     pub fn allow(&self, uri: &Uri) -> bool {
         if is_relative(uri) {
-            // Whoever resolves `//host/path` (RFC 3986 §4.2) sends it to that host.
-            return self.relative && !uri.path().starts_with("//");
+            // Whoever resolves `//host/path` (RFC 3986 §4.2) sends it to that host, and browsers' rules take `\` for `/`.
+            let path = uri.path();
+            return self.relative && !path.starts_with("//") && !path.contains('\\');
         }
         let (Some(secure), Some(authority)) =
             (uri.scheme_str().and_then(is_secure), uri.authority())
@@ -97,7 +99,7 @@ impl Origins {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(ConfigError::new(format!(
                 "the origin `{}` has a path or a query; give scheme, host and port only",
-                without_query(text)
+                shown(text)
             )));
         }
         // Both are there: `check_url` has looked.
@@ -116,7 +118,7 @@ pub(super) fn is_relative(uri: &Uri) -> bool {
 
 /// Reads an absolute URL that secrets are sent to, and refuses one where others could read them.
 pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, ConfigError> {
-    let shown = without_query(text);
+    let shown = shown(text);
     let form = || {
         ConfigError::new(format!(
             "the {what} `{shown}` is not a URL of the form https://host or https://host:port"
@@ -125,11 +127,11 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
     let uri: Uri = text.parse().map_err(|_| form())?;
     let secure = uri.scheme_str().and_then(is_secure).ok_or_else(form)?;
     let authority = uri.authority().ok_or_else(form)?;
-    if authority.host().is_empty() {
-        return Err(form());
-    }
     if authority.as_str().contains('@') {
         return Err(ConfigError::new(format!("the {what} has a user name in it; leave that out")));
+    }
+    if authority.host().is_empty() || !has_good_port(authority) {
+        return Err(form());
     }
     if !secure && !even_http && !is_loopback(authority.host()) {
         return Err(ConfigError::new(format!(
@@ -140,14 +142,20 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
     Ok(uri)
 }
 
-/// What may be shown of a URL: its query and user name may hold secrets.
-fn without_query(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => {
-            format!("{}://…{}", &text[..scheme], &text[at..])
+/// What may be shown of a URL: its query may be a secret, and what stands before an `@` a password.
+fn shown(text: &str) -> &str {
+    if text.contains('@') { "…" } else { text.split(['?', '#']).next().unwrap_or_default() }
+}
+
+/// Whether there is none, or one that a socket can have: anything else would silently mean the default.
+fn has_good_port(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(port) => {
+            let digits = port.strip_prefix(':').unwrap_or_default();
+            !digits.starts_with('+') && digits.parse::<u16>().is_ok()
         }
-        _ => text.to_owned(),
+        None => false,
     }
 }
 
@@ -201,7 +209,7 @@ mod tests {
     fn a_uri_without_an_origin_has_to_be_allowed_in_so_many_words() {
         let origins = Origins::only("https://a.example").unwrap().and_relative();
         assert!(origins.allow(&"/greeter.Greeter/SayHello".parse().unwrap()));
-        for other in ["https://evil/", "a.example:443", "//a.example/x"] {
+        for other in ["https://evil/", "a.example:443", "//a.example/x", "/\\evil/x"] {
             assert!(other.parse().map_or(true, |uri| !origins.allow(&uri)), "{other}");
         }
     }
@@ -224,7 +232,13 @@ mod tests {
             ("https://", "form"),
             ("mailto:a@b", "form"),
             ("https://a.example/v1", "path"),
+            ("https://a.example:99999", "form"),
+            ("https://a.example:abc", "form"),
+            ("https://a.example:+443", "form"),
+            ("https://a.example:", "form"),
             ("https://user:pass@a.example", "user name"),
+            ("user:pass@a.example", "form"),
+            ("https://user:pa?pass@a.example", "form"),
         ] {
             let error = Origins::only(bad).unwrap_err().to_string();
             assert!(error.contains(reason), "{bad}: {error}");

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use self::stream::{Copy, Progress, Stream};
+use self::stream::{Sending, Stream};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,7 +39,7 @@ pin_project! {
         /// All of it, in memory.
         Whole { data: Option<Bytes>, sent: bool },
         /// A stream, remembered as it goes.
-        Stream { shared: Arc<Mutex<Stream<B>>>, progress: Progress },
+        Stream { shared: Arc<Mutex<Stream<B>>>, sending: Sending },
         /// A body that is not remembered.
         Through { #[pin] body: B },
     }
@@ -129,13 +129,8 @@ where
             }
         }
         let shared = Arc::new(Mutex::new(Stream::new(body, length, early, limit)));
-        (Self::copy(&shared, Copy::First), Replay(Means::Stream(shared)))
-    }
-}
-
-impl<B: Body> ReplayBody<B> {
-    fn copy(shared: &Arc<Mutex<Stream<B>>>, copy: Copy) -> Self {
-        Self { kind: Kind::Stream { shared: Arc::clone(shared), progress: Progress::of(copy) } }
+        let first = Kind::Stream { shared: Arc::clone(&shared), sending: Sending::first() };
+        (Self { kind: first }, Replay(Means::Stream(shared)))
     }
 }
 
@@ -162,9 +157,9 @@ impl<B: Body> Replay<B> {
         match &mut self.0 {
             Means::Whole(data) => Some(ReplayBody::whole(data.take())),
             Means::Stream(shared) => {
-                let waiting = lock(shared).supersede()?;
+                let (sending, waiting) = lock(shared).supersede()?;
                 waiting.into_iter().for_each(Waker::wake);
-                Some(ReplayBody::copy(shared, Copy::Replay))
+                Some(ReplayBody { kind: Kind::Stream { shared: Arc::clone(shared), sending } })
             }
             Means::None => None,
         }
@@ -196,7 +191,7 @@ where
                 *sent = true;
                 Poll::Ready(data.take().map(|data| Ok(Frame::data(data))))
             }
-            KindProjection::Stream { shared, progress } => lock(shared).poll_copy(progress, cx),
+            KindProjection::Stream { shared, sending } => lock(shared).poll_sending(sending, cx),
             KindProjection::Through { body } => {
                 let frame = ready!(body.poll_frame(cx));
                 Poll::Ready(frame.map(|frame| match frame {
@@ -212,7 +207,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Whole { data, .. } => data.is_none(),
-            Kind::Stream { shared, progress } => lock(shared).is_end(*progress),
+            Kind::Stream { shared, sending } => lock(shared).is_end(sending),
             Kind::Through { body } => body.is_end_stream(),
         }
     }
@@ -222,7 +217,7 @@ where
             Kind::Whole { data, .. } => {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }
-            Kind::Stream { shared, progress } => lock(shared).size_hint(*progress),
+            Kind::Stream { shared, sending } => lock(shared).size_hint(sending),
             Kind::Through { body } => body.size_hint(),
         }
     }
@@ -253,9 +248,11 @@ impl<B: Body> fmt::Debug for Replay<B> {
 }
 
 fn lock<B: Body>(stream: &Mutex<Stream<B>>) -> MutexGuard<'_, Stream<B>> {
-    // A body that panicked is polled no more by whoever saw it, and its replay fails or goes on like any body's.
+    // Poisoned by a body that panicked; the stream knows, and is sent no more.
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 pub(crate) mod tests;
