@@ -3,7 +3,7 @@
 mod login;
 
 use std::io::{BufRead, BufReader, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -48,7 +48,9 @@ impl OidcProvider {
         const MISSING: &str = "Node.js or oidc-provider is not installed: run `cargo xtask test`, which installs both";
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("oidc-provider");
         assert!(folder.join("node_modules/oidc-provider").is_dir(), "{MISSING}");
-        let mut process = Command::new("node")
+        let newer = folder.join("newer-node/node_modules/node/bin/node");
+        let node = if newer.is_file() { newer } else { PathBuf::from("node") };
+        let mut process = Command::new(node)
             .args(["server.mjs", &access_seconds.to_string()])
             .current_dir(folder)
             // It ends when this end of the pipe does, however this process ends.
