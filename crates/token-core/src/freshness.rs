@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 
 const DEFAULT_REFRESH_BEFORE: Duration = Duration::from_secs(300);
 const DEFAULT_REFRESH_FRACTION: f64 = 0.2;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 
 const LONGEST_PART: usize = 256;
 

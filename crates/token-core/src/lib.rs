@@ -10,6 +10,7 @@
 //!
 //! [`TokenManager`] has an example.
 
+mod config_error;
 mod error;
 mod flight;
 mod freshness;
@@ -33,7 +34,8 @@ pub mod store;
 #[doc = include_str!("../docs/failures.md")]
 pub mod failures {}
 
-pub use self::error::{ConfigError, Error, ErrorKind};
+pub use self::config_error::ConfigError;
+pub use self::error::{Error, ErrorKind};
 pub use self::freshness::Freshness;
 pub use self::key::TokenKey;
 pub use self::manager::{Health, Shutdown, Status, TokenManager, TokenManagerBuilder};

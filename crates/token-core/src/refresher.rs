@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::token::TokenSet;
 
 /// How new tokens are obtained: one exchange with an authorization server.

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde_json::{Map, Value};
 
 use crate::clock::{Moment, since_epoch};
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
 use crate::version::Version;
 

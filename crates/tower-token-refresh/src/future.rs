@@ -13,7 +13,7 @@ use tower_service::Service;
 
 use crate::BoxError;
 use crate::drain::Drain;
-use crate::service::Kept;
+use crate::kept::Kept;
 
 type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
 

@@ -57,6 +57,7 @@
 mod drain;
 mod endpoint;
 mod future;
+mod kept;
 mod layer;
 mod service;
 

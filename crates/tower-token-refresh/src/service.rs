@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -10,6 +10,7 @@ use tower_service::Service;
 
 use crate::BoxError;
 use crate::future::ResponseFuture;
+use crate::kept::Kept;
 
 /// Attaches tokens, renews them and replays what was refused. See the [crate's documentation](crate).
 #[derive(Clone)]
@@ -18,24 +19,10 @@ pub struct TokenRefresh<S, T = TokenManager> {
     kept: Arc<Kept<S, T>>,
 }
 
-/// What every call and every clone shares.
-pub(crate) struct Kept<S, T> {
-    /// Cloned for a replay, and for nothing else. Behind a lock, because a service need not be `Sync`.
-    prototype: Mutex<S>,
-    pub(crate) source: T,
-    pub(crate) policy: Policy,
-}
-
-impl<S: Clone, T> Kept<S, T> {
-    pub(crate) fn service(&self) -> S {
-        self.prototype.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
 impl<S: Clone, T> TokenRefresh<S, T> {
     pub(crate) fn new(inner: S, source: T, policy: Policy) -> Self {
-        let prototype = Mutex::new(inner.clone());
-        Self { inner, kept: Arc::new(Kept { prototype, source, policy }) }
+        let kept = Arc::new(Kept::new(inner.clone(), source, policy));
+        Self { inner, kept }
     }
 }
 

@@ -5,7 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::secret::Secret;
 
 /// How the client says who it is (RFC 6749 §2.3).

@@ -6,7 +6,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Uri};
 use zeroize::Zeroizing;
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::http::check_url;
 use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::secret::Secret;

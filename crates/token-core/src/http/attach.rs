@@ -1,6 +1,6 @@
 use http::{HeaderValue, header::InvalidHeaderValue};
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::token::Token;
 
 /// What stands before the token in its header.

@@ -1,7 +1,7 @@
 use http::Uri;
 use http::uri::Authority;
 
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 
 /// The origins (scheme, host and port) that a token may be sent to.
 ///

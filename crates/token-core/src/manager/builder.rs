@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{Clock, SystemClock};
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::event::EventSender;
 use crate::freshness::Freshness;
 use crate::key::TokenKey;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::failure::{Failure, Retry};
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::guard::Guard;
 
 /// The longest time that anything is left alone: a server's `Retry-After` may be absurd, and a clock may have been.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::error::ConfigError;
+use crate::config_error::ConfigError;
 use crate::freshness::{Deadlines, Freshness};
 use crate::guard::Guard;
 use crate::record::{DeadReason, Record, State};
