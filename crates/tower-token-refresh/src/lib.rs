@@ -49,6 +49,10 @@
 //! # }
 //! ```
 //!
+//! # Runtime
+//!
+//! tokio with time enabled, as `#[tokio::main]` makes it, which the manager needs too.
+//!
 //! # Which use is fast
 //!
 //! A service that is kept and called again costs the least. Cloning it for each request costs what cloning the service
