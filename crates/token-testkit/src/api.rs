@@ -28,7 +28,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Re
         let mut state = shared.state();
         state.counters.api_requests += 1;
         let place = state.api_history.arrived(&head);
-        (state.api_delay, state.api_script.next(), place)
+        (state.api_delay, state.api_script.next(|| None), place)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

@@ -1,7 +1,5 @@
 //! What can go wrong with a request to the API, on demand.
 
-use std::collections::VecDeque;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -118,26 +116,5 @@ impl ApiFault {
 
     fn of(action: Action) -> Self {
         Self { action, ..Self::default() }
-    }
-}
-
-/// The faults to come: a queue first, then one that stays.
-#[derive(Default)]
-pub(crate) struct ApiScript {
-    queue: VecDeque<ApiFault>,
-    always: Option<ApiFault>,
-}
-
-impl ApiScript {
-    pub(crate) fn append(&mut self, faults: impl IntoIterator<Item = ApiFault>) {
-        self.queue.extend(faults);
-    }
-
-    pub(crate) fn set_always(&mut self, fault: Option<ApiFault>) {
-        self.always = fault;
-    }
-
-    pub(crate) fn next(&mut self) -> ApiFault {
-        self.queue.pop_front().or_else(|| self.always.clone()).unwrap_or_default()
     }
 }

@@ -210,7 +210,7 @@ fn random(
         _ if faults.is_empty() => return Err("`faults` is missing or empty"),
         Some(seed) => Some(RandomFaults::new(seed, rate, faults)),
     };
-    state.script.set_random(random);
+    state.random = random;
     Ok(json!({ "rate": rate, "seed": seed }))
 }
 
