@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Serialize;
 
@@ -28,7 +27,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Re
         let mut state = shared.state();
         state.counters.api_requests += 1;
         let place = state.api_history.arrived(&head);
-        (state.api_delay, state.api_script.next(), place)
+        (state.api_delay, state.api_script.next(|| None), place)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
@@ -73,12 +72,11 @@ impl Received {
             When::AfterBytes(bytes) => self.reader.up_to(bytes).await.map(|()| BodyEnd::Open),
             When::AtOnce => Ok(BodyEnd::Open),
         };
-        let (Action::Answer { status, headers, body }, Ok(end)) = (action, read) else {
+        let (Action::Answer(answer), Ok(end)) = (action, read) else {
             return self.end(None, BodyEnd::BrokenOff);
         };
-        let mut response = response::empty(status);
-        *response.headers_mut() = headers;
-        *response.body_mut() = Full::from(body);
+        let response = answer.response();
+        let status = response.status();
         if status == StatusCode::UNAUTHORIZED {
             self.shared.state().counters.api_unauthorized += 1;
         }

@@ -1,11 +1,16 @@
 //! What the API received, request by request.
 
+use std::{borrow::Cow, collections::BTreeMap};
+
 use http::{HeaderMap, HeaderValue, Version, header, request};
+use serde::{Serialize, Serializer};
 
 use crate::{Fingerprint, body::Digested};
 
 /// One request to the API, as far as it came.
-#[derive(Clone, Debug)]
+///
+/// It serializes with the version as text, and headers as lists of values by name.
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ApiRequest {
     /// Its method.
@@ -13,14 +18,17 @@ pub struct ApiRequest {
     /// Its path and query.
     pub path: String,
     /// HTTP/1.1 or HTTP/2.
+    #[serde(serialize_with = "version")]
     pub version: Version,
     /// Its headers; of a token in `authorization` there is the [`Fingerprint`] only.
+    #[serde(serialize_with = "headers")]
     pub headers: HeaderMap,
     /// How many bytes of its body were read.
     pub body_bytes: u64,
     /// The SHA-256 of what was read, in hexadecimal, once the reading has ended.
     pub body_sha256: Option<String>,
     /// The trailers after the body.
+    #[serde(serialize_with = "trailers")]
     pub trailers: Option<HeaderMap>,
     /// How the reading of its body ended.
     pub body_end: BodyEnd,
@@ -29,7 +37,8 @@ pub struct ApiRequest {
 }
 
 /// How the reading of a body ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BodyEnd {
     /// It has not, or nobody reads.
@@ -38,6 +47,26 @@ pub enum BodyEnd {
     Complete,
     /// The client broke it off.
     BrokenOff,
+}
+
+fn version<S: Serializer>(version: &Version, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{version:?}"))
+}
+
+fn headers<S: Serializer>(headers: &HeaderMap, serializer: S) -> Result<S::Ok, S::Error> {
+    by_name(headers).serialize(serializer)
+}
+
+fn trailers<S: Serializer>(trailers: &Option<HeaderMap>, serializer: S) -> Result<S::Ok, S::Error> {
+    trailers.as_ref().map(by_name).serialize(serializer)
+}
+
+fn by_name(headers: &HeaderMap) -> BTreeMap<&str, Vec<Cow<'_, str>>> {
+    let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (name, value) in headers {
+        values.entry(name.as_str()).or_default().push(String::from_utf8_lossy(value.as_bytes()));
+    }
+    values
 }
 
 /// The requests so far, if anybody wants to know.

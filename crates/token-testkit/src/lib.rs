@@ -31,6 +31,7 @@ mod token_answer;
 mod token_endpoint;
 mod token_request;
 mod tokens;
+mod words;
 
 pub use api_fault::ApiFault;
 pub use api_history::{ApiRequest, BodyEnd};

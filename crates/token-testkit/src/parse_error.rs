@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// A text that is no [`Fault`](crate::Fault), [`Grace`](crate::Grace) or
-/// [`Rotation`](crate::Rotation); its message says what is wrong and what is expected.
+/// A text that is no [`Fault`](crate::Fault), [`ApiFault`](crate::ApiFault),
+/// [`Grace`](crate::Grace) or [`Rotation`](crate::Rotation); its message says what is wrong and what
+/// is expected.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParseError(String);
 

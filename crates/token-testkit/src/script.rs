@@ -43,7 +43,7 @@ impl RandomFaults {
         self.seed
     }
 
-    fn draw(&mut self) -> Fault {
+    pub(crate) fn draw(&mut self) -> Fault {
         // A hash is the same for ever, which no library of random numbers promises of its own.
         let hash = Sha256::new()
             .chain_update(self.seed.to_be_bytes())
@@ -63,37 +63,29 @@ impl RandomFaults {
     }
 }
 
-/// The faults to come: a queue first, then random ones if they are set, else the one that stays.
+/// The faults to come: a queue first, then those drawn from elsewhere, else the one that stays.
 #[derive(Default)]
-pub(crate) struct Script {
-    queue: VecDeque<Fault>,
-    random: Option<RandomFaults>,
-    always: Option<Fault>,
+pub(crate) struct Script<F> {
+    queue: VecDeque<F>,
+    always: Option<F>,
 }
 
-impl Script {
-    pub(crate) fn append(&mut self, faults: impl IntoIterator<Item = Fault>) {
+impl<F: Clone + Default> Script<F> {
+    pub(crate) fn append(&mut self, faults: impl IntoIterator<Item = F>) {
         self.queue.extend(faults);
     }
 
-    pub(crate) fn set_random(&mut self, random: Option<RandomFaults>) {
-        self.random = random;
-    }
-
-    pub(crate) fn set_always(&mut self, fault: Option<Fault>) {
+    pub(crate) fn set_always(&mut self, fault: Option<F>) {
         self.always = fault;
     }
 
-    pub(crate) fn queue(&self) -> impl Iterator<Item = &Fault> {
+    pub(crate) fn queue(&self) -> impl Iterator<Item = &F> {
         self.queue.iter()
     }
 
-    pub(crate) fn next(&mut self) -> Fault {
+    pub(crate) fn next(&mut self, draw: impl FnOnce() -> Option<F>) -> F {
         let queued = self.queue.pop_front();
-        queued
-            .or_else(|| self.random.as_mut().map(RandomFaults::draw))
-            .or_else(|| self.always.clone())
-            .unwrap_or_default()
+        queued.or_else(draw).or_else(|| self.always.clone()).unwrap_or_default()
     }
 }
 
@@ -104,22 +96,16 @@ mod tests {
     #[test]
     fn a_script_comes_first_then_what_is_random_then_what_is_always_so() {
         let mut script = Script::default();
-        assert_eq!(script.next(), Fault::none());
+        assert_eq!(script.next(|| None), Fault::none());
         script.set_always(Some(Fault::hang()));
         script.append([Fault::none(), Fault::reset_before()]);
-        assert_eq!(script.next(), Fault::none());
-        assert_eq!(script.next(), Fault::reset_before());
-        assert_eq!(script.next(), Fault::hang());
-        script.set_random(Some(RandomFaults::new(1, 1.0, [Fault::html()])));
-        script.append([Fault::garbage()]);
-        assert_eq!(script.next(), Fault::garbage());
-        assert_eq!(script.next(), Fault::html());
-        script.set_random(Some(RandomFaults::new(1, 0.0, [Fault::html()])));
-        assert_eq!(script.next(), Fault::none(), "in place of what is always so");
-        script.set_random(None);
-        assert_eq!(script.next(), Fault::hang());
+        assert_eq!(script.next(|| Some(Fault::html())), Fault::none());
+        assert_eq!(script.next(|| None), Fault::reset_before());
+        assert_eq!(script.next(|| None), Fault::hang());
+        assert_eq!(script.next(|| Some(Fault::html())), Fault::html());
+        assert_eq!(script.next(|| Some(Fault::none())), Fault::none(), "in place of always");
         script.set_always(None);
-        assert_eq!(script.next(), Fault::none());
+        assert_eq!(script.next(|| None), Fault::none());
     }
 
     fn draws(seed: u64, rate: f64, n: usize) -> Vec<Fault> {

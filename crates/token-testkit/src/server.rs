@@ -142,7 +142,7 @@ impl AuthorizationServer {
     /// Draws the faults of token requests that the script has none for, in place of those of
     /// [`always`](Self::always). `None` ends it. Default: `None`.
     pub fn random(&self, faults: Option<RandomFaults>) {
-        self.shared.state().script.set_random(faults);
+        self.shared.state().random = faults;
     }
 
     /// Sets the fault of every token request that the script has none for. Default: `None`.

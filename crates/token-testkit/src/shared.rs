@@ -8,8 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    Answer, Counters, Fault, Fingerprint, Login,
-    api_fault::ApiScript,
+    Answer, ApiFault, Counters, Fault, Fingerprint, Login, RandomFaults,
     api_history::ApiHistory,
     doors::Doors,
     fault::{Changes, RefreshField},
@@ -38,11 +37,12 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) policy: Policy,
     pub(crate) tokens: Tokens,
-    pub(crate) script: Script,
+    pub(crate) script: Script<Fault>,
+    pub(crate) random: Option<RandomFaults>,
     /// Every answer's `Date` is off by so many seconds.
     pub(crate) date_skew: i64,
     pub(crate) api_delay: Duration,
-    pub(crate) api_script: ApiScript,
+    pub(crate) api_script: Script<ApiFault>,
     pub(crate) api_history: ApiHistory,
     pub(crate) history: History,
     pub(crate) counters: Counters,
@@ -69,9 +69,10 @@ impl Shared {
             policy,
             tokens,
             script: Script::default(),
+            random: None,
             date_skew: 0,
             api_delay: Duration::ZERO,
-            api_script: ApiScript::default(),
+            api_script: Script::default(),
             api_history: ApiHistory::default(),
             history: History::default(),
             counters: Counters::default(),
@@ -115,8 +116,9 @@ impl Shared {
     /// fault that is due.
     pub(crate) fn token_request_arrived(&self, request: &TokenRequest) -> (u64, Fault) {
         let arrived = {
-            let mut state = self.state();
-            (self.record_arrival(&mut state, Some(request)), state.script.next())
+            let state = &mut *self.state();
+            let place = self.record_arrival(state, Some(request));
+            (place, state.script.next(|| state.random.as_mut().map(RandomFaults::draw)))
         };
         self.announce_arrival();
         arrived

@@ -97,6 +97,7 @@ fn every_option_reaches_the_server() {
         ["--date-skew", "-7200"],
         ["--script", "status=502 retry-after=3; status=504"],
         ["--always", "status=418"],
+        ["--api-script", "challenge=Basic%20realm=\"a\",%20Bearer; close"],
     ];
     let program = Program::start(&[&options.concat()[..], &["--revoke-on-refresh"]].concat());
     let expected = json!({
@@ -108,6 +109,10 @@ fn every_option_reaches_the_server() {
     let statuses: Vec<_> = (0..3).map(|_| program.refresh("x").unwrap().status).collect();
     assert_eq!(statuses, [502, 504, 418]);
     program.post("/control/always", &json!({ "fault": null }));
+    let api = || raw::request(program.origin(), "GET", "/api", "");
+    let challenged = api().unwrap();
+    assert_eq!(challenged.header("www-authenticate"), Some("Basic realm=\"a\", Bearer"));
+    assert!(api().is_none(), "the second one closes the connection");
 
     // The kit's own tests authenticate by Basic; this client must not.
     assert_eq!(program.refresh("x").unwrap().json()["error"], "invalid_client");
@@ -239,6 +244,7 @@ fn bad_options_are_told_what_is_expected() {
         (&["--port", port], "cannot listen on port"),
         (&["--access-lifetime", "5"], "such as `90s`"),
         (&["--script", "hang; statsu=5"], "`statsu` is no word of a fault"),
+        (&["--api-script", "close; hang"], "`hang` is no word of an API fault"),
         (&["--always", "hang garbage"], "`garbage` contradicts `hang`"),
         (&["--random-rate", "3", "--random-seed", "1"], "from 0 to 1"),
         (&["--random-rate", "0.5"], "--random-seed"),
@@ -255,7 +261,8 @@ fn bad_options_are_told_what_is_expected() {
 #[test]
 fn help_names_every_option() {
     let help = text(&command(&["--help"]).output().unwrap().stdout);
-    for option in ["--port", "--script", "--always", "--random-rate", "--grace", "--date-skew"] {
+    for option in ["--port", "--script", "--api-script", "--random-rate", "--grace", "--date-skew"]
+    {
         assert!(help.contains(option), "{help}");
     }
 }

@@ -1,6 +1,6 @@
 //! Everything under `/control`: what the handle can do, by HTTP and JSON.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,14 +9,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    Fault, Login, RandomFaults,
+    ApiFault, Fault, Login, RandomFaults,
     response::{self, Reply, Whole},
+    script::Script,
     shared::{Shared, State},
 };
 
 mod orders;
 
-use orders::{Always, Kill, Random, Refuse, Script, Settings, SignIn};
+use orders::{Always, Faults, Kill, Nothing, Random, Refuse, Settings, SignIn};
 
 /// A longer request body is refused.
 const MAX_BODY: usize = 1024 * 1024;
@@ -30,6 +31,9 @@ const REQUESTS: &[(&str, &str, &str)] = &[
     ("GET", "/control/counters", ""),
     ("GET", "/control/history", ""),
     ("GET", "/control/catalogue", ""),
+    ("POST", "/control/record-api", "{}"),
+    ("GET", "/control/api-history", ""),
+    ("GET", "/control/api-catalogue", ""),
     ("GET", "/control/settings", ""),
     (
         "POST",
@@ -44,6 +48,8 @@ const REQUESTS: &[(&str, &str, &str)] = &[
         "/control/random",
         r#"{"rate":0.2,"seed":7,"faults":["status=503","reset-after"]}, or {"rate":0} to end it"#,
     ),
+    ("POST", "/control/api-script", r#"{"faults":["challenge=Bearer","close after-bytes=10"]}"#),
+    ("POST", "/control/api-always", r#"{"fault":"status=403"}, or {"fault":null} to end it"#),
     ("POST", "/control/revoke-access-tokens", "{}"),
     ("POST", "/control/kill-family", r#"{"token":"a refresh or access token"}"#),
     ("POST", "/control/refuse-connections", r#"{"seconds":5}"#),
@@ -63,7 +69,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Re
         return unknown(path, &methods.join(", "));
     };
     let outcome = match read(body).await {
-        Ok(_) if head.method == Method::GET => Ok(report(&shared, path)),
+        Ok(_) if head.method == Method::GET => report(&shared, path),
         Ok(body) => order(&shared, path, &body, example).await,
         Err(refused) => Err(refused),
     };
@@ -105,8 +111,8 @@ async fn read(body: Incoming) -> Result<Vec<u8>, Refused> {
     }
 }
 
-fn report(shared: &Shared, path: &str) -> Value {
-    match path {
+fn report(shared: &Shared, path: &str) -> Outcome {
+    Ok(match path {
         "/control/counters" => {
             let state = shared.state();
             let per_generation = state.history.per_generation();
@@ -120,12 +126,21 @@ fn report(shared: &Shared, path: &str) -> Value {
         }
         "/control/history" => json!(shared.state().history.presentations()),
         "/control/catalogue" => Fault::catalogue().map(|(text, _)| text).collect(),
+        "/control/api-history" => {
+            let state = shared.state();
+            if !state.api_history.recording {
+                let why = "no API request is recorded before POST /control/record-api";
+                return Err(Refused(StatusCode::CONFLICT, why.to_owned()));
+            }
+            json!(state.api_history.requests())
+        }
+        "/control/api-catalogue" => ApiFault::catalogue().map(|(text, _)| text).collect(),
         "/control/settings" => orders::settings(&shared.state()),
         _ => REQUESTS
             .iter()
             .map(|(method, path, body)| json!({ "method": method, "path": path, "body": body }))
             .collect(),
-    }
+    })
 }
 
 async fn order(shared: &Arc<Shared>, path: &str, body: &[u8], example: &str) -> Outcome {
@@ -138,17 +153,25 @@ async fn order(shared: &Arc<Shared>, path: &str, body: &[u8], example: &str) -> 
         }
         "/control/sign-in" => Ok(sign_in(shared, parse(path, body, example)?)),
         "/control/script" => {
-            let Script { faults } = parse(path, body, example)?;
-            let mut state = shared.state();
-            state.script.append(faults.into_iter().map(|fault| fault.0));
-            let queue: Vec<_> = state.script.queue().map(Fault::to_string).collect();
-            Ok(json!({ "script": queue }))
+            let faults = parse(path, body, example)?;
+            Ok(append(&mut shared.state().script, faults))
         }
         "/control/always" => {
-            let Always { fault } = parse(path, body, example)?;
-            let fault = fault.map(|fault| fault.0);
-            shared.state().script.set_always(fault.clone());
-            Ok(json!({ "always": fault.map(|fault| fault.to_string()) }))
+            let fault = parse(path, body, example)?;
+            Ok(set_always(&mut shared.state().script, fault))
+        }
+        "/control/api-script" => {
+            let faults = parse(path, body, example)?;
+            Ok(append(&mut shared.state().api_script, faults))
+        }
+        "/control/api-always" => {
+            let fault = parse(path, body, example)?;
+            Ok(set_always(&mut shared.state().api_script, fault))
+        }
+        "/control/record-api" => {
+            let Nothing {} = parse(path, body, example)?;
+            shared.state().api_history.recording = true;
+            Ok(json!({ "recording": true }))
         }
         "/control/random" => {
             let Random { rate, seed, faults } = parse(path, body, example)?;
@@ -156,7 +179,7 @@ async fn order(shared: &Arc<Shared>, path: &str, body: &[u8], example: &str) -> 
                 .map_err(|why| wrong(path, why, example))
         }
         "/control/revoke-access-tokens" => {
-            let orders::Nothing {} = parse(path, body, example)?;
+            let Nothing {} = parse(path, body, example)?;
             shared.state().tokens.revoke_access_tokens();
             Ok(json!({ "revoked": true }))
         }
@@ -196,6 +219,25 @@ fn sign_in(shared: &Shared, SignIn { client_id }: SignIn) -> Value {
     })
 }
 
+fn append<F>(script: &mut Script<F>, Faults { faults }: Faults<F>) -> Value
+where
+    F: Clone + Default + Display,
+{
+    script.append(faults.into_iter().map(|fault| fault.0));
+    let queue: Vec<_> = script.queue().map(F::to_string).collect();
+    json!({ "script": queue })
+}
+
+fn set_always<F>(script: &mut Script<F>, Always { fault }: Always<F>) -> Value
+where
+    F: Clone + Default + Display,
+{
+    let fault = fault.map(|fault| fault.0);
+    let text = fault.as_ref().map(F::to_string);
+    script.set_always(fault);
+    json!({ "always": text })
+}
+
 fn random(
     state: &mut State,
     rate: f64,
@@ -210,7 +252,7 @@ fn random(
         _ if faults.is_empty() => return Err("`faults` is missing or empty"),
         Some(seed) => Some(RandomFaults::new(seed, rate, faults)),
     };
-    state.script.set_random(random);
+    state.random = random;
     Ok(json!({ "rate": rate, "seed": seed }))
 }
 

@@ -19,17 +19,17 @@ pub(super) struct SignIn {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Script {
-    pub(super) faults: Vec<Text<Fault>>,
+#[serde(bound = "Text<F>: Deserialize<'de>", deny_unknown_fields)]
+pub(super) struct Faults<F> {
+    pub(super) faults: Vec<Text<F>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Always {
+#[serde(bound = "Text<F>: Deserialize<'de>", deny_unknown_fields)]
+pub(super) struct Always<F> {
     // With a function of its own it may be null, but not left out.
     #[serde(deserialize_with = "Option::deserialize")]
-    pub(super) fault: Option<Text<Fault>>,
+    pub(super) fault: Option<Text<F>>,
 }
 
 #[derive(Deserialize)]

@@ -306,7 +306,7 @@ impl Fault {
 }
 
 /// A status that ends a request.
-fn final_status(status: u16) -> Option<StatusCode> {
+pub(crate) fn final_status(status: u16) -> Option<StatusCode> {
     StatusCode::from_u16(status).ok().filter(|status| !status.is_informational())
 }
 

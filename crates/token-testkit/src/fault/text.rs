@@ -4,18 +4,15 @@ use std::{fmt, num::NonZeroUsize, str::FromStr};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use super::{
     Action, Body, Changes, Drip, Fault, Field, RefreshField, RetryAfter, Scripted, final_status,
 };
-use crate::{ParseError, duration_text};
+use crate::{
+    ParseError, duration_text,
+    words::{self, Worded, Words},
+};
 
-/// What a value writes as `%XX`: what would end a word or a fault, and the sign itself. Bytes
-/// outside ASCII always are.
-const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b';');
-
-/// Every word, and what follows its `=`, if anything.
 const WORDS: &[(&str, Option<&str>)] = &[
     ("none", None),
     ("delay-before", Some(duration_text::EXPECTED)),
@@ -54,7 +51,7 @@ const WORDS: &[(&str, Option<&str>)] = &[
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Words(Vec::new());
+        let mut words = Words::default();
         if !self.delay_before.is_zero() {
             words.value("delay-before", duration_text::write(self.delay_before));
         }
@@ -82,24 +79,11 @@ impl fmt::Display for Fault {
         if !self.delay_after.is_zero() {
             words.value("delay-after", duration_text::write(self.delay_after));
         }
-        if words.0.is_empty() {
-            words.bare("none");
-        }
-        f.write_str(&words.0.join(" "))
+        words.fmt(f)
     }
 }
 
-struct Words(Vec<String>);
-
 impl Words {
-    fn bare(&mut self, word: &str) {
-        self.0.push(word.to_owned());
-    }
-
-    fn value(&mut self, key: &str, value: impl AsRef<[u8]>) {
-        self.0.push(format!("{key}={}", percent_encode(value.as_ref(), ESCAPED)));
-    }
-
     fn field(&mut self, key: &str, field: Option<&Field>) {
         match field {
             Some(Field::Is(value)) => self.value(key, value),
@@ -152,115 +136,81 @@ impl FromStr for Fault {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let mut fault = None;
-        for word in text.split_ascii_whitespace() {
-            let new = parse_word(word)?;
-            let joined = match fault {
-                None => new,
-                Some(known) => join(known, new, word)?,
-            };
-            fault = Some(joined);
-        }
-        fault.ok_or_else(|| ParseError::new("a fault has at least one word, such as `none`"))
+        words::read(text)
     }
 }
 
-/// Two words contradict each other exactly if their order matters.
-fn join(known: Fault, new: Fault, word: &str) -> Result<Fault, ParseError> {
-    let joined = known.clone().and(new.clone());
-    if joined == new.and(known.clone()) {
-        Ok(joined)
-    } else {
-        Err(ParseError::new(format!("`{word}` contradicts `{known}`")))
-    }
-}
+impl Worded for Fault {
+    const NAME: &str = "a fault";
+    const WORDS: &[(&str, Option<&str>)] = WORDS;
 
-fn parse_word(word: &str) -> Result<Fault, ParseError> {
-    let (key, value) = match word.split_once('=') {
-        Some((key, value)) => (key, Some(value)),
-        None => (word, None),
-    };
-    let Some((_, expected)) = WORDS.iter().find(|(known, _)| *known == key) else {
-        let known: Vec<_> = WORDS.iter().map(|(known, _)| *known).collect();
-        return Err(ParseError::new(format!(
-            "`{key}` is no word of a fault; known are {}",
-            known.join(", ")
-        )));
-    };
-    let fault = match (value, expected) {
-        (None, None) => bare(key),
-        (Some(value), Some(_)) => with_value(key, &percent_decode_str(value).collect::<Vec<u8>>()),
-        (Some(_), None) => return Err(ParseError::new(format!("`{key}` takes no value"))),
-        (None, Some(expected)) => {
-            return Err(ParseError::new(format!("`{key}` needs a value, `{key}=` and {expected}")));
-        }
-    };
-    fault.ok_or_else(|| {
-        let expected = expected.unwrap_or_default();
-        ParseError::new(format!("`{word}` is wrong: after `{key}=` comes {expected}"))
-    })
-}
-
-fn bare(key: &str) -> Option<Fault> {
-    Some(match key {
-        "none" => Fault::none(),
-        "reset-before" => Fault::reset_before(),
-        "reset-after" => Fault::reset_after(),
-        "hang" => Fault::hang(),
-        "kill-family" => Fault::kill_family(),
-        "carried-out" => Fault::none().carried_out(),
-        "html" => Fault::html(),
-        "empty" => Fault::empty(),
-        "garbage" => Fault::garbage(),
-        "truncated" => Fault::truncated(),
-        "cut-json" => Fault::cut_json(),
-        "form" => Fault::form(),
-        "no-expires-in" => Fault::without_expires_in(),
-        "no-token-type" => Fault::without_token_type(),
-        "no-refresh-token" => Fault::without_refresh_token(),
-        _ => return None,
-    })
-}
-
-fn with_value(key: &str, value: &[u8]) -> Option<Fault> {
-    // The two that carry any bytes.
-    match key {
-        "body" => return Some(Fault::sends(Body::Bytes(Bytes::copy_from_slice(value)))),
-        "retry-after" => {
-            let text = RetryAfter::Text(HeaderValue::from_bytes(value).ok()?);
-            return Some(Fault { retry_after: Some(text), ..Fault::default() });
-        }
-        _ => {}
-    }
-    let header = || HeaderValue::from_bytes(value).ok();
-    let text = std::str::from_utf8(value).ok()?;
-    Some(match key {
-        "delay-before" => Fault::delay_before(duration_text::read(text)?),
-        "delay-after" => Fault::delay_after(duration_text::read(text)?),
-        "status" => Fault::status(final_status(text.parse().ok()?)?.as_u16()),
-        "retry-after-date" => Fault::none().retry_after_date(text.parse().ok()?),
-        "error" => Fault::oauth_error(text),
-        "content-type" => {
-            Fault::scripted(Scripted { content_type: Some(header()?), ..Scripted::default() })
-        }
-        "redirect" => Fault::sends(Body::Redirect(header()?)),
-        "huge" => Fault::huge(text.parse().ok()?),
-        "expires-in" => Fault::expires_in(text),
-        "token-type" => Fault::token_type(text),
-        "refresh-token" => match text {
-            "repeated" => Fault::repeated_refresh_token(),
-            "null" => Fault::null_refresh_token(),
-            "empty" => Fault::empty_refresh_token(),
+    fn bare(key: &str) -> Option<Self> {
+        Some(match key {
+            "none" => Self::none(),
+            "reset-before" => Self::reset_before(),
+            "reset-after" => Self::reset_after(),
+            "hang" => Self::hang(),
+            "kill-family" => Self::kill_family(),
+            "carried-out" => Self::none().carried_out(),
+            "html" => Self::html(),
+            "empty" => Self::empty(),
+            "garbage" => Self::garbage(),
+            "truncated" => Self::truncated(),
+            "cut-json" => Self::cut_json(),
+            "form" => Self::form(),
+            "no-expires-in" => Self::without_expires_in(),
+            "no-token-type" => Self::without_token_type(),
+            "no-refresh-token" => Self::without_refresh_token(),
             _ => return None,
-        },
-        "scope" => Fault::scope(text),
-        "drip" => {
-            let (bytes, every) = text.split_once('/')?;
-            let bytes = bytes.parse::<NonZeroUsize>().ok()?;
-            Fault::none().dripped(bytes.get(), duration_text::read(every)?)
+        })
+    }
+
+    fn with_value(key: &str, value: &[u8]) -> Option<Self> {
+        // The two that carry any bytes.
+        match key {
+            "body" => return Some(Self::sends(Body::Bytes(Bytes::copy_from_slice(value)))),
+            "retry-after" => {
+                let text = RetryAfter::Text(HeaderValue::from_bytes(value).ok()?);
+                return Some(Self { retry_after: Some(text), ..Self::default() });
+            }
+            _ => {}
         }
-        _ => return None,
-    })
+        let header = || HeaderValue::from_bytes(value).ok();
+        let text = std::str::from_utf8(value).ok()?;
+        Some(match key {
+            "delay-before" => Self::delay_before(duration_text::read(text)?),
+            "delay-after" => Self::delay_after(duration_text::read(text)?),
+            "status" => Self::status(final_status(text.parse().ok()?)?.as_u16()),
+            "retry-after-date" => Self::none().retry_after_date(text.parse().ok()?),
+            "error" => Self::oauth_error(text),
+            "content-type" => {
+                Self::scripted(Scripted { content_type: Some(header()?), ..Scripted::default() })
+            }
+            "redirect" => Self::sends(Body::Redirect(header()?)),
+            "huge" => Self::huge(text.parse().ok()?),
+            "expires-in" => Self::expires_in(text),
+            "token-type" => Self::token_type(text),
+            "refresh-token" => match text {
+                "repeated" => Self::repeated_refresh_token(),
+                "null" => Self::null_refresh_token(),
+                "empty" => Self::empty_refresh_token(),
+                _ => return None,
+            },
+            "scope" => Self::scope(text),
+            "drip" => {
+                let (bytes, every) = text.split_once('/')?;
+                let bytes = bytes.parse::<NonZeroUsize>().ok()?;
+                Self::none().dripped(bytes.get(), duration_text::read(every)?)
+            }
+            _ => return None,
+        })
+    }
+
+    /// Two contradict each other exactly if their order matters.
+    fn joined(self, other: Self) -> Option<Self> {
+        let joined = self.clone().and(other.clone());
+        (joined == other.and(self)).then_some(joined)
+    }
 }
 
 #[cfg(test)]

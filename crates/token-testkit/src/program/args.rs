@@ -3,7 +3,9 @@
 use std::{str::FromStr, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use token_testkit::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Fault, Grace, ParseError, Rotation};
+use token_testkit::{
+    ApiFault, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Fault, Grace, ParseError, Rotation,
+};
 
 use crate::duration_text;
 
@@ -11,7 +13,7 @@ use crate::duration_text;
 /// loopback, to test an integration against.
 ///
 /// Faults are words such as `status=503 retry-after=7`; several are joined by `;`. The README has
-/// the table of them, `GET /control/catalogue` an example of each.
+/// the table of them, `GET /control/catalogue` and `GET /control/api-catalogue` an example of each.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Args {
@@ -50,7 +52,7 @@ pub(crate) struct Args {
     pub(crate) date_skew: i64,
     /// Faults of the first token requests, one each, joined by `;`
     #[arg(long, value_name = "FAULTS", default_value = "")]
-    pub(crate) script: Faults,
+    pub(crate) script: Faults<Fault>,
     /// Fault of every token request that the script has none for
     #[arg(long, value_name = "FAULT")]
     pub(crate) always: Option<Fault>,
@@ -66,7 +68,10 @@ pub(crate) struct Args {
         value_name = "FAULTS",
         default_value = "status=503; status=502 carried-out; reset-before; reset-after; html"
     )]
-    pub(crate) random_faults: Faults,
+    pub(crate) random_faults: Faults<Fault>,
+    /// Faults of the first API requests, one each, joined by `;`, such as `challenge=Bearer; close`
+    #[arg(long, value_name = "FAULTS", default_value = "")]
+    pub(crate) api_script: Faults<ApiFault>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -83,9 +88,9 @@ pub(crate) enum ClientAuth {
 
 /// Faults joined by `;`.
 #[derive(Clone, Debug)]
-pub(crate) struct Faults(pub(crate) Vec<Fault>);
+pub(crate) struct Faults<F>(pub(crate) Vec<F>);
 
-impl FromStr for Faults {
+impl<F: FromStr<Err = ParseError>> FromStr for Faults<F> {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {

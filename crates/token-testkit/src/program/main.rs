@@ -66,6 +66,7 @@ fn start(args: &Args) -> io::Result<AuthorizationServer> {
     })?;
     server.script(args.script.0.clone());
     server.always(args.always.clone());
+    server.api_script(args.api_script.0.clone());
     if let (Some(rate), Some(seed)) = (args.random_rate, args.random_seed) {
         server.random(Some(RandomFaults::new(seed, rate, args.random_faults.0.clone())));
     }

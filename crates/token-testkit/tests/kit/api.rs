@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Caller, soon, start, until};
+use crate::{
+    raw,
+    support::{Caller, soon, start, until},
+};
 
 #[tokio::test]
 async fn a_valid_token_gets_an_account_of_what_was_received() {
@@ -193,4 +196,52 @@ async fn a_connection_is_closed_under_the_body() {
     // A reset is an end too.
     _ = soon(stream.read_to_end(&mut answer)).await;
     assert!(answer.is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_at_once_does_not_wait_for_the_body() {
+    let server = start();
+    server.record_api();
+    server.api_script([ApiFault::status(403).at_once()]);
+    let mut stream = connect(server.origin()).await;
+    stream.write_all(b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 403"));
+    let seen = &server.api_history()[0];
+    assert_eq!((seen.status, seen.body_bytes, seen.body_end), (Some(403), 0, BodyEnd::Open));
+}
+
+#[test]
+fn every_fault_of_the_catalogue_is_what_its_words_say() {
+    for (text, fault) in ApiFault::catalogue() {
+        let server = start();
+        server.api_script([fault]);
+        let Some(seen) = raw::request(server.origin(), "GET", "/api", "") else {
+            assert!(text.starts_with("close"), "{text}");
+            continue;
+        };
+        let implied = |status| text.starts_with("status=") || seen.status == status;
+        for word in text.split(' ') {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            let value = &*value.replace("%20", " ");
+            let header = |name| seen.headers(name).any(|known| known == value);
+            let right = match key {
+                "none" => seen.status == 401,
+                "status" => seen.status.to_string() == value,
+                "challenge" => header("www-authenticate") && implied(401),
+                "redirect" => header("location") && implied(307),
+                "grpc-status" => {
+                    let media = seen.header("content-type");
+                    header("grpc-status") && implied(200) && media == Some("application/grpc")
+                }
+                "header" => value.split_once(':').is_some_and(|(n, v)| seen.header(n) == Some(v)),
+                "body" => seen.text() == value,
+                // When is shown by tests of their own.
+                "at-once" | "after-bytes" => true,
+                _ => false,
+            };
+            assert!(right, "{word} of {text}: {seen:?}");
+        }
+    }
 }

@@ -1,7 +1,8 @@
 use std::{io::ErrorKind, time::Duration};
 
+use http::Method;
 use serde_json::{Value, json};
-use token_testkit::{AuthorizationServer, Fault};
+use token_testkit::{ApiFault, AuthorizationServer, Fault, Fingerprint};
 
 use crate::{
     raw::{self, Raw},
@@ -85,6 +86,48 @@ fn faults_are_scripted_random_or_always_there() {
     assert_eq!(statuses(1), [500]);
     post(&server, "/control/always", &json!({ "fault": null }));
     assert_eq!(statuses(1), [400]);
+}
+
+#[tokio::test]
+async fn the_api_fails_as_scripted_and_tells_what_it_received() {
+    let server = controlled();
+    let unrecorded = raw::request(server.origin(), "GET", "/control/api-history", "").unwrap();
+    assert_eq!(unrecorded.status, 409);
+    assert!(unrecorded.text().contains("POST /control/record-api"), "{}", unrecorded.text());
+    post(&server, "/control/record-api", &json!({}));
+
+    let texts = ["challenge=Bearer%20error=%22invalid_token%22", "close", "grpc-status=16"];
+    let script = post(&server, "/control/api-script", &json!({ "faults": texts }));
+    let written = ["challenge=Bearer%20error=\"invalid_token\"", "close", "grpc-status=16"];
+    assert_eq!(script["script"], json!(written));
+    let always = post(&server, "/control/api-always", &json!({ "fault": "status=403" }));
+    assert_eq!(always["always"], "status=403");
+
+    let login = post(&server, "/control/sign-in", &json!({}));
+    let access = login["access_token"].as_str().unwrap();
+    let bearer = format!("Bearer {access}");
+    let caller = Caller::http1();
+    let authorization = [&*bearer];
+    let call = || caller.api(&server, Method::PUT, "/x", &authorization, b"abc");
+    let refused = call().await;
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    assert!(raw::request(server.origin(), "GET", "/api", "").is_none());
+    assert_eq!(call().await.header("grpc-status"), Some("16"));
+    assert_eq!(call().await.status, 403);
+    post(&server, "/control/api-always", &json!({ "fault": null }));
+    assert_eq!(call().await.status, 200);
+
+    let history = get(&server, "/control/api-history");
+    let statuses: Vec<_> =
+        history.as_array().unwrap().iter().map(|entry| entry["status"].clone()).collect();
+    assert_eq!(json!(statuses), json!([401, null, 200, 403, 200]));
+    let first = &history[0];
+    assert_eq!((&first["method"], &first["path"]), (&json!("PUT"), &json!("/api/x")));
+    assert_eq!((&first["version"], &first["trailers"]), (&json!("HTTP/1.1"), &Value::Null));
+    assert_eq!((&first["body_bytes"], &first["body_end"]), (&json!(3), &json!("complete")));
+    let shown = format!("Bearer {}", Fingerprint::of(access));
+    assert_eq!(first["headers"]["authorization"], json!([shown]));
+    assert!(!history.to_string().contains(access));
 }
 
 #[test]
@@ -178,6 +221,8 @@ fn the_catalogue_and_the_requests_are_listed() {
     let server = controlled();
     let catalogue: Vec<_> = Fault::catalogue().map(|(text, _)| text).collect();
     assert_eq!(get(&server, "/control/catalogue"), json!(catalogue));
+    let catalogue: Vec<_> = ApiFault::catalogue().map(|(text, _)| text).collect();
+    assert_eq!(get(&server, "/control/api-catalogue"), json!(catalogue));
     let requests = get(&server, "/control");
     for request in requests.as_array().unwrap() {
         let text = |name: &str| request[name].as_str().unwrap().to_owned();
@@ -204,6 +249,12 @@ fn bad_input_gets_a_sentence_that_says_what_is_wrong_and_what_is_expected() {
         ("script", "{\"faults\":[5]}", &["expected a text"]),
         ("script", "faults=hang", &["expected"]),
         ("script", "{\"faults\":[],\"fault\":1}", &["unknown field `fault`"]),
+        (
+            "api-script",
+            "{\"faults\":[\"hang\"]}",
+            &["`hang` is no word of an API fault", "after-bytes"],
+        ),
+        ("api-always", "{}", &["missing field `fault`", "{\"fault\":null}"]),
         ("always", "{}", &["missing field `fault`", "{\"fault\":null}"]),
         ("random", "{\"rate\":2}", &["`rate` is not from 0 to 1"]),
         ("random", "{\"rate\":0.5,\"faults\":[\"hang\"]}", &["`seed` is missing"]),
