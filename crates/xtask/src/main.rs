@@ -3,6 +3,7 @@
 mod ci;
 mod dependencies;
 mod ignored;
+mod model;
 mod node;
 mod step;
 mod test;
@@ -17,6 +18,8 @@ use clap::Parser;
 enum Task {
     /// Run unit, integration and doc tests and the examples; installs the system tools and npm packages they need
     Test,
+    /// Check the Spin model of the refresh protocol, with and without each of its rules; installs spin
+    Model,
     /// Check format, clippy, docs, ignored tests, cargo-deny and dependency promises, then run `test`
     Ci,
 }
@@ -24,6 +27,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test => step::run_all(&[test::STEPS]),
+        Task::Model => model::check_all(),
         Task::Ci => step::run_all(&[ci::STEPS, test::STEPS]),
     };
     match outcome {

@@ -50,9 +50,13 @@ pub(crate) fn capture(command: &mut Command) -> Outcome<String> {
         .map_err(|_| format!("`{}` printed text that is not UTF-8.", shown(command)))
 }
 
-/// A command answers no questions, and stands at the root of the workspace wherever the task was called.
+/// A command answers no questions, and stands at the root of the workspace wherever the task was called, unless it was
+/// given another place.
 fn prepare(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stderr(Stdio::inherit()).current_dir(root())
+    if command.get_current_dir().is_none() {
+        command.current_dir(root());
+    }
+    command.stdin(Stdio::null()).stderr(Stdio::inherit())
 }
 
 /// The root of the workspace.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    node,
+    model, node,
     step::{Outcome, Step, capture, cargo, run},
     tools,
 };
@@ -12,7 +12,7 @@ use crate::{
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "system tools",
-        run: || tools::ensure(&[tools::CC, tools::CURL, tools::NODE, tools::NPM]),
+        run: || tools::ensure(&[tools::CC, tools::CURL, tools::NODE, tools::NPM, tools::SPIN]),
     },
     Step { name: "npm packages", run: node::packages },
     Step {
@@ -20,6 +20,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: || run(&mut cargo("test --workspace --all-features --lib --bins --tests")),
     },
     Step { name: "doc tests", run: || run(&mut cargo("test --workspace --all-features --doc")) },
+    Step { name: "model of the protocol, quick variants", run: model::check_quick },
     Step { name: "example stampede", run: stampede },
 ];
 

@@ -69,6 +69,13 @@ pub(crate) const NPM: Tool = Tool {
     by_hand: "it comes with Node.js: see https://nodejs.org/en/download",
 };
 
+pub(crate) const SPIN: Tool = Tool {
+    command: "spin",
+    purpose: "checks the model of the protocol",
+    packages: &[("apt-get", "spin"), ("brew", "spin")],
+    by_hand: "build it from https://github.com/nimble-code/Spin",
+};
+
 pub(crate) struct Tool {
     command: &'static str,
     purpose: &'static str,
@@ -175,7 +182,7 @@ mod tests {
 
     #[test]
     fn packages_name_known_managers() {
-        for (name, _) in [CC, GIT, NODE, NPM].iter().flat_map(|tool| tool.packages) {
+        for (name, _) in [CC, GIT, CURL, NODE, NPM, SPIN].iter().flat_map(|tool| tool.packages) {
             assert!(MANAGERS.iter().any(|manager| manager.command == *name), "{name}");
         }
     }
