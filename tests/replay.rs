@@ -334,3 +334,43 @@ async fn where_no_service_is_ready_for_the_replay_the_caller_gets_the_refusal() 
     assert_eq!(answer.status(), 401);
     assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "why");
 }
+
+/// One upload after the other, each too long to be sent again, while the token endpoint takes its time.
+#[tokio::test]
+async fn the_next_request_of_a_caller_whose_body_was_too_long_has_the_new_token() {
+    let kit = Kit::start();
+    let tokens = refused(&kit).await;
+    kit.server.always(Some(token_testkit::Fault::delay_before(Duration::from_millis(50))));
+    let client = kit.client(&tokens);
+    assert_eq!(client.post("", vec![7; LIMIT + 1]).await.status, 401);
+    for _ in 0..3 {
+        assert_eq!(client.post("", vec![7; LIMIT + 1]).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn refusals_that_come_too_fast_are_reported_once() {
+    let kit = Kit::start();
+    let clock = ManualClock::new();
+    let tokens = kit.manager().clock(clock.clone()).build().unwrap();
+    tokens.ready().await.unwrap();
+    let mut events = tokens.events();
+    let client = kit.client(&tokens);
+    for expected in [200, 200, 200, 401, 401] {
+        kit.server.revoke_access_tokens();
+        assert_eq!(client.get("").await.status, expected);
+    }
+    let error = tokens.status().last_error().expect("a reason").clone();
+    assert_eq!(error.kind(), token_core::ErrorKind::Throttled);
+    clock.advance(Duration::from_secs(10));
+    assert_eq!(client.get("").await.status, 200);
+    kit.server.revoke_access_tokens();
+    assert_eq!(client.get("").await.status, 401);
+    assert_eq!(tokens.shutdown(Duration::from_secs(1)).await, token_core::Shutdown::Clean);
+    drop((client, tokens));
+    let mut throttled = 0;
+    while let Some(event) = soon(events.next()).await {
+        throttled += u32::from(matches!(event, Event::Throttled { .. }));
+    }
+    assert_eq!(throttled, 2, "one for each time that it began");
+}

@@ -72,7 +72,6 @@ impl Cell {
         self.script(&kit, &elsewhere);
         let answer = self.exchange(&kit, &self.api(&kit, &tokens)).await;
         let renewals = self.renewals();
-        until(|| kit.token_requests() > renewals).await;
         let mut findings = String::new();
         self.check_answer(&answer, &mut findings);
         drop(answer);

@@ -211,7 +211,7 @@ mod tests {
             ErrorKind::ShutDown,
         ] {
             let heading = kind.heading();
-            let place = format!("\n# {}\n\n**What happened.**", heading.replace('-', " "));
+            let place = format!("\n## {}\n\n**What happened.**", heading.replace('-', " "));
             assert!(page.contains(&place), "{kind:?}");
             assert!(page.contains(&format!("](#{heading})")), "{kind:?}");
             let error = Error::new(&TokenKey::new("k").unwrap(), kind, "x").to_string();

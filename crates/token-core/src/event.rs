@@ -10,12 +10,15 @@
 //! | [`NeedsLogin`](Event::NeedsLogin) | ERROR | `login needed` |
 //! | [`Changed`](Event::Changed) | INFO | `tokens changed by hand` |
 //! | [`SeedTaken`](Event::SeedTaken) | INFO | `seed taken over` |
+//! | [`Throttled`](Event::Throttled) | WARN | `refusals come too fast, their refresh is put off` |
 //! | [`CommitDelayed`](Event::CommitDelayed) | ERROR | `store failed to take new tokens, serving from memory` |
 //! | [`TakenOver`](Event::TakenOver) | WARN | `refresh of a process that is gone taken over` |
 //! | [`RecordRepaired`](Event::RecordRepaired) | ERROR | `store fell back or lost the record, repaired` |
 //! | [`AnswerDropped`](Event::AnswerDropped) | WARN | `late answer dropped` |
 //!
 //! `NeedsLogin` is reported once per login epoch, however many requests fail.
+
+use std::error::Error as _;
 
 use tokio::sync::broadcast;
 
@@ -49,6 +52,11 @@ pub enum Event {
     /// Nothing goes on without a login.
     NeedsLogin {
         /// Why.
+        error: Error,
+    },
+    /// The API refuses one token after the other, and refreshes for that are put off. Reported once, until one is made again.
+    Throttled {
+        /// What the refused requests' renewals got; their callers have the refusal.
         error: Error,
     },
     /// Somebody logged in, updated the tokens or logged out through this manager.
@@ -86,10 +94,13 @@ impl Event {
                 tracing::debug!(grant, %version, "newer tokens taken over from the store");
             }
             Self::RefreshFailed { error, failures } => {
-                let cause = error.refresh_error().map(tracing::field::display);
+                let cause = causes(error);
                 tracing::warn!(grant, failures, %error, cause, "refresh failed");
             }
             Self::NeedsLogin { error } => tracing::error!(grant, %error, "login needed"),
+            Self::Throttled { error } => {
+                tracing::warn!(grant, %error, "refusals come too fast, their refresh is put off");
+            }
             Self::Changed { version } => tracing::info!(grant, %version, "tokens changed by hand"),
             Self::SeedTaken { version } => tracing::info!(grant, %version, "seed taken over"),
             Self::CommitDelayed => {
@@ -105,6 +116,17 @@ impl Event {
             Self::Lagged { .. } => {}
         }
     }
+}
+
+/// What led to an error, from the nearest cause to the last: "Connection refused" is often the last.
+fn causes(error: &Error) -> String {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    causes.join(": ")
 }
 
 /// The events of one manager from the moment of [`TokenManager::events`](crate::TokenManager::events) on.
@@ -170,6 +192,6 @@ mod tests {
             assert!(found, "{row}");
             rows += 1;
         }
-        assert_eq!(rows, 10);
+        assert_eq!(rows, 11);
     }
 }

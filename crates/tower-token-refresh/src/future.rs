@@ -179,22 +179,19 @@ where
                     }
                     let possible =
                         sent.again.as_ref().is_some_and(|(_, replay)| replay.is_possible());
-                    let (source, token) = (sent.kept.source.clone(), sent.token.clone());
-                    let mut renewal: TokenFuture =
-                        Box::pin(async move { source.renew(&token).await });
-                    match Next::after(Attempt::First, verdict, possible) {
+                    let again = match Next::after(Attempt::First, verdict, possible) {
                         Next::Return => return Poll::Ready(Ok(answer)),
-                        Next::RenewAndReturn => {
-                            // Polled once, the renewal goes on by itself.
-                            let _ = renewal.as_mut().poll(cx);
-                            return Poll::Ready(Ok(answer));
-                        }
-                        Next::RenewAndReplay => {
-                            if let Some((_, replay)) = &sent.again {
-                                replay.hold();
-                            }
-                            State::Renewing { renewal, refusal: Some(answer), sent: Some(sent) }
-                        }
+                        Next::RenewAndReturn => None,
+                        Next::RenewAndReplay => sent.again,
+                    };
+                    if let Some((_, replay)) = &again {
+                        replay.hold();
+                    }
+                    let (source, token) = (sent.kept.source.clone(), sent.token.clone());
+                    State::Renewing {
+                        renewal: Box::pin(async move { source.renew(&token).await }),
+                        refusal: Some(answer),
+                        sent: Some(Sent { again, ..sent }),
                     }
                 }
                 StateProjection::Renewing { renewal, refusal, sent } => {
@@ -202,17 +199,15 @@ where
                     let (Some(answer), Some(sent)) = (refusal.take(), sent.take()) else {
                         return Poll::Pending;
                     };
-                    let Ok(token) = renewed else { return Poll::Ready(Ok(answer)) };
+                    let (Ok(token), Some((saved, replay))) = (renewed, sent.again) else {
+                        return Poll::Ready(Ok(answer));
+                    };
                     let mut service = sent.kept.service();
                     if let Poll::Ready(Err(_)) = service.poll_ready(cx) {
                         return Poll::Ready(Ok(answer));
                     }
                     // The stream may have failed since it was looked at.
-                    let Some((saved, body)) =
-                        sent.again.and_then(|(saved, replay)| Some((saved, replay.take()?)))
-                    else {
-                        return Poll::Ready(Ok(answer));
-                    };
+                    let Some(body) = replay.take() else { return Poll::Ready(Ok(answer)) };
                     let mut request = saved.into_request(body);
                     sent.kept.policy.attach(request.headers_mut(), &token);
                     State::Draining {

@@ -6,8 +6,8 @@
 //!    answer with `grpc-status: 16` in its head. `insufficient_scope`, or a challenge of another scheme only, is not for
 //!    us: a new token would have the same scope.
 //! 3. A refused request is sent again once, with the same method, URI, version, headers, extensions and body, if its
-//!    body can be sent again and it has no [`NoReplay`] extension. Otherwise the caller gets the refusal, while the
-//!    renewal goes on for the requests to come.
+//!    body can be sent again and it has no [`NoReplay`] extension. Otherwise the caller gets the refusal once the
+//!    renewal is over, so that the caller's next request has the new token.
 
 mod attach;
 mod body;

@@ -121,7 +121,7 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
     let shown = shown(text);
     let form = || {
         ConfigError::new(format!(
-            "the {what} `{shown}` is not a URL of the form https://host or https://host:port"
+            "the {what} `{shown}` is not an https URL with a host, which is no wildcard, and a valid port or none"
         ))
     };
     let uri: Uri = text.parse().map_err(|_| form())?;
@@ -130,7 +130,10 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
     if authority.as_str().contains('@') {
         return Err(ConfigError::new(format!("the {what} has a user name in it; leave that out")));
     }
-    if authority.host().is_empty() || !has_good_port(authority) {
+    if matches!(authority.host(), "" | "*")
+        || authority.host().starts_with("*.")
+        || !has_good_port(authority)
+    {
         return Err(form());
     }
     if !secure && !even_http && !is_loopback(authority.host()) {
@@ -228,17 +231,18 @@ mod tests {
     #[test]
     fn what_is_no_origin_is_refused_with_the_reason() {
         for (bad, reason) in [
-            ("a.example", "form"),
-            ("https://", "form"),
-            ("mailto:a@b", "form"),
+            ("a.example", "not an https URL"),
+            ("https://", "not an https URL"),
+            ("mailto:a@b", "not an https URL"),
             ("https://a.example/v1", "path"),
-            ("https://a.example:99999", "form"),
-            ("https://a.example:abc", "form"),
-            ("https://a.example:+443", "form"),
-            ("https://a.example:", "form"),
+            ("https://*.example", "not an https URL"),
+            ("https://a.example:99999", "not an https URL"),
+            ("https://a.example:abc", "not an https URL"),
+            ("https://a.example:+443", "not an https URL"),
+            ("https://a.example:", "not an https URL"),
             ("https://user:pass@a.example", "user name"),
-            ("user:pass@a.example", "form"),
-            ("https://user:pa?pass@a.example", "form"),
+            ("user:pass@a.example", "not an https URL"),
+            ("https://user:pa?pass@a.example", "not an https URL"),
         ] {
             let error = Origins::only(bad).unwrap_err().to_string();
             assert!(error.contains(reason), "{bad}: {error}");

@@ -112,6 +112,9 @@ impl Policy {
                      `Origins::and_relative`"
                 );
             });
+        } else if !allowed {
+            let (scheme, host, port) = (uri.scheme_str(), uri.host(), uri.port_u16());
+            tracing::debug!(scheme, host, port, "sent without a token: the origin is not allowed");
         }
         allowed
     }

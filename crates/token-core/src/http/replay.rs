@@ -19,7 +19,7 @@ pub enum Attempt {
 pub enum Next {
     /// Give it to the caller.
     Return,
-    /// Start the renewal for the requests to come, and give the answer to the caller.
+    /// Renew for the requests to come, then give this answer to the caller, whatever came of it.
     RenewAndReturn,
     /// Renew, then send the request again. If that cannot be had, give this answer to the caller.
     RenewAndReplay,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind};
+use crate::event::Event;
 use crate::flight::Flight;
 use crate::guard::Guard;
 use crate::protocol::{Demand, Failure};
@@ -63,7 +64,14 @@ impl Inner {
 
     /// The token, if it is there; else the flight to wait for, begun if need be.
     pub(super) fn board(self: &Arc<Self>, demand: Demand, cause: Cause) -> Result<Boarding, Error> {
-        let (boarding, begun) = self.board_or_begin(demand, cause)?;
+        let boarded = self.board_or_begin(demand, cause);
+        if let Err(error) = &boarded
+            && error.kind() == ErrorKind::Throttled
+            && std::mem::take(&mut self.state().throttling_unreported)
+        {
+            self.events.send(Event::Throttled { error: error.clone() });
+        }
+        let (boarding, begun) = boarded?;
         if let (Boarding::Flight(flight), Some(runtime)) = (&boarding, begun) {
             // Outside the lock: a runtime that is shutting down drops the task at once, which lands the flight.
             runtime.spawn(self.clone().fly(Arc::clone(flight), demand));
@@ -115,11 +123,15 @@ impl Inner {
             let error = Error::new(
                 &self.key,
                 ErrorKind::Throttled,
-                "the protected resource refuses even new tokens; check the token's audience and scope",
+                "the protected resource refuses one token after the other; check audience and scope, and who revokes them",
             );
-            return Err(error.with_retry_after(Some(wait)));
+            let error = error.with_retry_after(Some(wait));
+            state.throttling_unreported |= !std::mem::replace(&mut state.throttled, true);
+            state.last_error = Some(error.clone());
+            return Err(error);
         }
         state.drawn = cause == Cause::Refusal;
+        state.throttled &= !state.drawn;
         let flight = Arc::new(Flight::default());
         state.flight = Some(Arc::clone(&flight));
         Ok((Boarding::Flight(flight), Some(runtime)))

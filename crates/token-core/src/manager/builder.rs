@@ -235,6 +235,8 @@ impl TokenManagerBuilder {
                 flight: None,
                 last_error: None,
                 unusable: None,
+                throttled: false,
+                throttling_unreported: false,
                 refreshed: false,
                 drawn: false,
                 shut_down: false,

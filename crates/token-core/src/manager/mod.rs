@@ -108,6 +108,9 @@ struct State {
     /// The flight under way has drawn on `refusals` and not asked for a token yet.
     drawn: bool,
     shut_down: bool,
+    /// The last refusal came too soon after others for a refresh, and whether that is still to be reported.
+    throttled: bool,
+    throttling_unreported: bool,
     /// The login epoch for which `NeedsLogin` was reported; 0 stands for "no record".
     alarmed: Option<u64>,
 }

@@ -19,30 +19,23 @@ impl Inner {
                 Error::new(key, ErrorKind::NeedsLogin, login_message(*reason))
             }
             Failure::Refresh(error) => {
-                let (kind, message) = match error.outcome() {
+                let (kind, advice) = match error.outcome() {
                     Outcome::Configuration => (
                         ErrorKind::Configuration,
-                        "the authorization server refuses this client; correct its id, secret, password or scope, \
-                         then call `refresh_now`",
+                        "it is not asked again by itself; correct what it refuses, then start anew or call `refresh_now`",
                     ),
                     Outcome::InvalidGrant => (
                         ErrorKind::NeedsLogin,
-                        "the authorization server refused the grant, and the store could not say whether it was the \
-                         newest; see that the store works, or log in again",
+                        "the store could not say whether it was the newest; see that the store works, or log in again",
                     ),
-                    Outcome::NotSent => (
-                        ErrorKind::Unavailable,
-                        "the token endpoint could not be reached; it is tried again by itself",
-                    ),
-                    Outcome::Rejected => (
-                        ErrorKind::Unavailable,
-                        "the token endpoint refused for now; it is tried again by itself",
-                    ),
-                    Outcome::Ambiguous => (
-                        ErrorKind::OutcomeUnknown,
-                        "the token endpoint did not give an answer that can be used; it is tried again by itself",
-                    ),
+                    Outcome::NotSent | Outcome::Rejected => {
+                        (ErrorKind::Unavailable, "it is tried again by itself")
+                    }
+                    Outcome::Ambiguous => {
+                        (ErrorKind::OutcomeUnknown, "it is tried again by itself")
+                    }
                 };
+                let message = format!("{error}; {advice}");
                 Error::refresh(key, kind, message, error.clone())
             }
             Failure::OutcomeUnknown { cause, .. } => {
