@@ -93,11 +93,13 @@ pub async fn c09_early_ends_do_no_harm<S: Subject>(subject: &S) -> Verdict {
             let start = Instant::now();
             while load(&watcher, &key).await?.as_ref() != Some(&new) {
                 demand!(start.elapsed() < LONG, "a change was missed after an early end");
-                watch(&watcher, &key, since, LONG).await?;
+                let took = watch(&watcher, &key, since, LONG).await?;
+                demand!(took < LONG, "a change was missed after an early end");
             }
             Ok(())
         };
-        let (written, read): (_, Result<(), Violation>) = tokio::join!(writes, reads);
+        // The watch begins before the writes.
+        let (read, written): (Result<(), Violation>, _) = tokio::join!(reads, writes);
         written.and(read)?;
         current = Some(new);
     }
