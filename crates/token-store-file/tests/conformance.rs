@@ -1,5 +1,7 @@
 //! The suite for stores, with processes that are killed.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests are tests")]
+
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 

@@ -17,6 +17,7 @@ pub(crate) use self::windows::Directory;
 pub(crate) enum Trouble {
     Io(io::Error),
     /// Somebody else could read or write it; the sentence says who and what to do.
+    #[cfg_attr(windows, expect(dead_code, reason = "access lists are not looked at there"))]
     Insecure(String),
     /// The directory is not where it was.
     Moved,

@@ -2,7 +2,6 @@
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -29,15 +28,7 @@ impl Directory {
     pub(crate) fn open(path: &Path, allow_network: bool) -> Result<Self, Trouble> {
         // A relative path means another directory after a change of the working directory.
         let path = std::path::absolute(path)?;
-        if let Err(error) = std::fs::metadata(&path) {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(error.into());
-            }
-            DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
-            if let Some(above) = path.parent() {
-                File::open(above)?.sync_all()?;
-            }
-        }
+        create(&path)?;
         let file = OpenOptions::new()
             .read(true)
             .custom_flags((OFlags::DIRECTORY | OFlags::CLOEXEC).bits() as i32)
@@ -143,7 +134,7 @@ impl Directory {
             Err(Errno::ISDIR | Errno::NXIO) => return Err(insecure(name, "is no file; remove it")),
             Err(error) => return Err(io::Error::from(error).into()),
         };
-        let file = File::from(OwnedFd::from(opened));
+        let file = File::from(opened);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(insecure(name, "is no file; remove it"));
@@ -164,6 +155,32 @@ impl Directory {
         }
         Ok(Some(file))
     }
+}
+
+/// Creates what is missing of the path, so that it is there after a loss of power too: without the directory the records in
+/// it would be taken for records that never were.
+fn create(path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for directory in path.ancestors() {
+        match std::fs::metadata(directory) {
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(directory),
+            Err(error) => return Err(error),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for above in missing.iter().filter_map(|directory| directory.parent()) {
+        match File::open(above) {
+            Ok(above) => above.sync_all()?,
+            // One in which others may create and we may not look.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn check_owner(what: &str, metadata: &Metadata) -> Result<(), Trouble> {

@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
+    network: bool,
 }
 
 impl Directory {
@@ -36,7 +37,7 @@ impl Directory {
         if shared && !allow_network {
             return Err(Trouble::Network("SMB"));
         }
-        Ok(Self { path })
+        Ok(Self { path, network: shared })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -44,7 +45,7 @@ impl Directory {
     }
 
     pub(crate) const fn on_network(&self) -> bool {
-        false
+        self.network
     }
 
     pub(crate) fn check(&self) -> Result<(), Trouble> {

@@ -1,6 +1,8 @@
 //! The reference passes the suite, and each store that is wrong fails the check that is there for it: a suite that cannot
 //! fail is worth nothing.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests are tests")]
+
 use std::collections::BTreeSet;
 
 use token_core::store::MemoryStore;
