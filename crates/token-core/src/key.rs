@@ -126,6 +126,35 @@ impl From<&TokenKey> for StoreKey {
     }
 }
 
+/// Reads a key's text back, for stores that list what they hold.
+impl std::str::FromStr for StoreKey {
+    type Err = ConfigError;
+
+    /// # Errors
+    ///
+    /// No [`TokenKey`] has this text.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || ConfigError::new(format!("{text:?} is not the text of a token key"));
+        let mut rest = text;
+        let mut tail = |label: &str| {
+            let (before, part) = rest.split_once(label)?;
+            rest = before;
+            Some(part)
+        };
+        let (audience, tenant) = (tail("/audience="), tail("/tenant="));
+        let mut key = TokenKey::new(rest)?;
+        if let Some(tenant) = tenant {
+            key = key.with_tenant(decode_part(tenant).ok_or_else(refused)?)?;
+        }
+        if let Some(audience) = audience {
+            key = key.with_audience(decode_part(audience).ok_or_else(refused)?)?;
+        }
+        let read = key.to_store_key();
+        // One text for each key: `%61` for `a` would be a second one.
+        if read.as_str() == text { Ok(read) } else { Err(refused()) }
+    }
+}
+
 impl std::borrow::Borrow<str> for StoreKey {
     fn borrow(&self) -> &str {
         &self.0
@@ -140,6 +169,22 @@ impl fmt::Display for StoreKey {
 
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+fn decode_part(part: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        if first != b'%' {
+            bytes.push(first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        rest = after;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn check_length(what: &str, text: &str) -> Result<(), ConfigError> {
@@ -182,7 +227,32 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_text_that_no_key_has_is_no_store_key() {
+        for text in [
+            "",
+            "a/b",
+            "n/tenant=",
+            "n/tenant=%61",
+            "n/tenant=%2f",
+            "n/tenant=%2",
+            "n/tenant=%+F",
+            "n/audience=a/tenant=b",
+            "n/tenant=a/tenant=b",
+            "n/tenant=a b",
+            "n/tenant=%FF",
+        ] {
+            assert!(text.parse::<StoreKey>().is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_store_keys_text_is_read_back(key in any_key()) {
+            let stored = key.to_store_key();
+            prop_assert_eq!(stored.as_str().parse::<StoreKey>().unwrap(), stored);
+        }
+
         #[test]
         fn different_keys_have_different_store_keys(a in any_key(), b in any_key()) {
             prop_assert_eq!(a == b, a.to_store_key() == b.to_store_key());

@@ -6,6 +6,8 @@ mod api_history;
 mod body;
 mod builder;
 mod client;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod connection;
 mod control;
 mod counters;

@@ -21,6 +21,10 @@ pub(crate) fn check() -> Outcome {
     let tree = "tree --package token-core --edges normal --all-features --target all --prefix none";
     core_is_light(&capture(&mut cargo(tree))?)?;
 
+    // Its default features: the suite for stores, which needs the trait, is one to ask for.
+    let tree = "tree --package token-testkit --edges normal --target all --prefix none";
+    kit_stands_alone(&capture(&mut cargo(tree))?)?;
+
     let metadata = capture(&mut cargo("metadata --no-deps --format-version 1"))?;
     let metadata = serde_json::from_str(&metadata)
         .map_err(|error| format!("`cargo metadata` printed something unexpected: {error}."))?;
@@ -36,6 +40,18 @@ fn core_is_light(tree: &str) -> Outcome {
             "token-core must not depend on {name}; `cargo tree -e normal -p token-core -i {name}` \
              shows where it comes from."
         )),
+    }
+}
+
+/// The kit judges the other crates from outside, and their users' own.
+fn kit_stands_alone(tree: &str) -> Outcome {
+    let mut names = tree.lines().filter_map(|line| line.split(' ').next());
+    match names.find(|name| *name == "token-core") {
+        None => Ok(()),
+        Some(_) => {
+            Err("token-testkit must depend on token-core with its feature `conformance` only."
+                .to_owned())
+        }
     }
 }
 
@@ -98,6 +114,17 @@ mod tests {
         let tree = "token-core v0.1.0 (/src)\nhttp v1.3.0\nhyper-like v1.0.0\nhttp v1.3.0 (*)\n";
         assert_eq!(core_is_light(tree), Ok(()));
         assert!(core_is_light(&format!("{tree}hyper v1.7.0\n")).is_err());
+    }
+
+    #[test]
+    fn the_kit_without_features_knows_no_other_crate_of_ours() {
+        assert_eq!(
+            kit_stands_alone("token-testkit v0.1.0 (/src)\ntoken-core-like v1.0.0\n"),
+            Ok(())
+        );
+        assert!(
+            kit_stands_alone("token-testkit v0.1.0 (/src)\ntoken-core v0.1.0 (/src)\n").is_err()
+        );
     }
 
     #[test]
