@@ -1,3 +1,6 @@
+use std::path::PathBuf;
+use std::str::FromStr;
+
 use clap::{Parser, ValueEnum};
 
 /// Thousands of concurrent requests, one expired token, one refresh.
@@ -30,6 +33,10 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) method: Option<http::Method>,
 
+    /// Where the tokens are kept: `memory`, or `file:DIR`.
+    #[arg(long, default_value = "memory")]
+    pub(crate) store: Store,
+
     /// The token endpoint of another server, to use instead of the own one.
     #[arg(long, requires_all = ["client_id", "refresh_token", "api_url"])]
     pub(crate) token_url: Option<String>,
@@ -61,4 +68,22 @@ pub(crate) enum ClientAuthentication {
     Basic,
     /// By fields of the form.
     Post,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    Memory,
+    File(PathBuf),
+}
+
+impl FromStr for Store {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("file:") {
+            Some(directory) if !directory.is_empty() => Ok(Self::File(directory.into())),
+            None if text == "memory" => Ok(Self::Memory),
+            _ => Err("give `memory`, or `file:` and a directory".to_owned()),
+        }
+    }
 }

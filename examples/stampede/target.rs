@@ -6,13 +6,14 @@ use http::Method;
 use token_core::endpoint::{ClientAuth, TokenEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
+use token_store_file::FileStore;
 use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use tower::Layer;
 use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
 
 use crate::load::chain;
 use crate::occasions::{Occasions, Watched};
-use crate::options::{ClientAuthentication, Options};
+use crate::options::{ClientAuthentication, Options, Store};
 use crate::sockets::{Sockets, connector};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +56,8 @@ impl Target {
         let auth = ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
         let (url, origin) = (server.api_url().parse()?, server.origin().to_owned());
         let occasions = Occasions::default();
-        let (_, client) = client(&server.token_url(), auth, seed, &origin, &occasions)?;
+        let (_, client) =
+            client(&server.token_url(), auth, seed, &origin, &occasions, &options.store)?;
         Ok(Self { client, url, occasions, kit: Some(server), method: options.method.clone() })
     }
 
@@ -84,7 +86,7 @@ impl Target {
         let origin = format!("{scheme}://{authority}");
         let seed = TokenSet::from_refresh_token(text(&options.refresh_token));
         let occasions = Occasions::default();
-        let (tokens, client) = client(token_url, auth, seed, &origin, &occasions)?;
+        let (tokens, client) = client(token_url, auth, seed, &origin, &occasions, &options.store)?;
         tokens.ready().await.map_err(|error| {
             let why = error.refresh_error().map_or(error.to_string(), |cause| chain(cause));
             format!(
@@ -135,12 +137,16 @@ fn client(
     seed: TokenSet,
     origin: &str,
     occasions: &Occasions,
+    store: &Store,
 ) -> Result<(TokenManager, StampedeClient), BoxError> {
     let endpoint =
         Watched { endpoint: HyperEndpoint::new(connector()), occasions: occasions.clone() };
     let endpoint = TokenEndpoint::refresh_token(endpoint, token_url, auth);
-    let tokens =
-        TokenManager::builder(endpoint).key(TokenKey::new("stampede")?).seed(seed).build()?;
+    let builder = TokenManager::builder(endpoint).key(TokenKey::new("stampede")?).seed(seed);
+    let tokens = match store {
+        Store::Memory => builder.build()?,
+        Store::File(directory) => builder.store(FileStore::open(directory)?).build()?,
+    };
     let layer = TokenRefreshLayer::new(tokens.clone(), Origins::only(origin)?);
     Ok((tokens, layer.layer(Sockets::new())))
 }
