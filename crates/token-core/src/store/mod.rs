@@ -42,6 +42,8 @@ pub use crate::key::StoreKey;
 
 /// A versioned register with compare-and-swap, one for each grant.
 ///
+/// `token-testkit` has a suite that holds a store of yours against all that is said here, with its feature `conformance`.
+///
 /// # Cancel safety
 ///
 /// Dropping any of its futures at any await must leave the old or the new state, never a mixture.

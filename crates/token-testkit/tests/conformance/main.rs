@@ -46,7 +46,7 @@ each_wrong_store_fails! {
     doubt_that_comes_late: c05_indeterminate_is_decided_by_the_stamp, Wrong(Flaw::DoubtShowsTooEarly.data()), "a swap of the old record";
     a_refusal_that_was_carried_out: c06_refused_changes_nothing, Wrong(Flaw::RefusedApplies.data()), "a refused swap";
     a_write_in_two_steps: c07_no_torn_record, Wrong(Flaw::Torn.data()), "not whole";
-    a_file_rewritten_in_place: c07_no_torn_record, OnDisk::new(DiskFlaw::InPlace), "c07";
+    a_file_rewritten_in_place: c07_no_torn_record, OnDisk::new(DiskFlaw::InPlace), "not whole";
     a_watch_that_does_not_look_first: c08_changed_misses_nothing, Wrong(Flaw::LostWakeUp.data()), "missed";
     a_watch_without_end: c08_changed_misses_nothing, Wrong(Flaw::NoTimeout.data()), "goes on after";
     a_watch_that_wakes_one: c09_early_ends_do_no_harm, Wrong(Flaw::WatchOnce.data()), "after an early end";

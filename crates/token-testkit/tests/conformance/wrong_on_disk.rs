@@ -93,7 +93,7 @@ impl Client {
     fn read(&self, key: &StoreKey) -> Result<Option<Versioned>, StoreError> {
         let Ok(bytes) = fs::read(self.directory.join(key.as_str())) else { return Ok(None) };
         let Some((stamp, bytes)) = bytes.split_at_checked(16) else {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, "too short"));
+            return Err(StoreError::new(StoreErrorKind::Corrupt, "the file is not whole"));
         };
         let stamp = Stamp::from_bytes(stamp.try_into().unwrap());
         Ok(Some(Versioned::new(stamp, Bytes::copy_from_slice(bytes))))
