@@ -24,6 +24,37 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Clones share everything. When the last one is dropped, attempts that were made through it count as those of a dead
 /// process; a `TokenManager` keeps its store until its last exchange is over.
 ///
+/// # Example
+///
+/// ```
+/// use token_core::endpoint::{ClientAuth, TokenEndpoint};
+/// use token_core::{TokenManager, TokenSet};
+/// use token_store_file::FileStore;
+/// # use bytes::Bytes;
+/// # struct Http;
+/// # impl token_core::endpoint::HttpEndpoint for Http {
+/// #     async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, token_core::RefreshError> {
+/// #         let answer = r#"{"access_token":"at-2","token_type":"Bearer","expires_in":3600,"refresh_token":"rt-2"}"#;
+/// #         Ok(http::Response::new(Bytes::from_static(answer.as_bytes())))
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("tokens");
+/// # let endpoint = || TokenEndpoint::refresh_token(Http, "https://auth.example.com/token", ClientAuth::basic("id", "secret"));
+///
+/// let seed = TokenSet::from_refresh_token("the first one");
+/// let tokens = TokenManager::builder(endpoint()).store(FileStore::open(&path)?).seed(seed).build()?;
+/// let token = tokens.token().await?;
+///
+/// // Another process, or this one after a restart, has the same token without a request.
+/// let later = TokenManager::builder(endpoint()).store(FileStore::open(&path)?).build()?;
+/// assert_eq!(later.token().await?.version(), token.version());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Cancel safety
 ///
 /// Every operation is carried out on a thread of tokio's for blocking work. A write whose future is dropped goes on to
