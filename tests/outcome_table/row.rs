@@ -39,7 +39,7 @@ impl Row {
 }
 
 impl Seen {
-    pub(crate) async fn under(text: &str, fault: Fault) -> Self {
+    pub(crate) async fn under(text: &str, fault: Option<Fault>) -> Self {
         let (kit, clock) = (Kit::start(), ManualClock::new());
         let tokens = kit
             .manager()
@@ -47,7 +47,10 @@ impl Seen {
             .exchange_deadline(DEADLINE)
             .build()
             .expect("a manager");
-        kit.server.always(Some(fault));
+        if fault.is_none() {
+            kit.server.refuse_connections().expect("the port stays reserved");
+        }
+        kit.server.always(fault.clone());
         let callers = call(&tokens);
         if text.starts_with("hang") {
             soon(kit.server.token_requests_seen(1)).await;
@@ -58,6 +61,9 @@ impl Seen {
         let (second, _) = the_one_answer(call(&tokens)).await;
         assert_eq!(first, second, "{text}");
         let second_calls = kit.token_requests() - first_calls;
+        if fault.is_none() {
+            kit.server.accept_connections().expect("the port was reserved");
+        }
         kit.server.always(None);
         let end = match first_error {
             None => "-".to_owned(),

@@ -11,7 +11,7 @@ use crate::guard::Guard;
 use crate::protocol::{Demand, Failure};
 use crate::token::Token;
 
-use super::Inner;
+use super::inner::Inner;
 
 /// Why a token is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

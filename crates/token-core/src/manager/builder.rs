@@ -14,8 +14,9 @@ use crate::refresher::ErasedRefresher;
 use crate::store::{MemoryStore, SharedStore, TokenStore, erase};
 use crate::token::TokenSet;
 
+use super::TokenManager;
+use super::inner::{Inner, Settings, State};
 use super::published::Published;
-use super::{Inner, Settings, State, TokenManager};
 
 const DEFAULT_EXCHANGE_DEADLINE: Duration = Duration::from_secs(10);
 const DEFAULT_STORE_DEADLINE: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::protocol::{Change, Swapped};
 use crate::store::{Expect, Stamp, StoreError, StoreErrorKind};
 
-use super::Inner;
+use super::inner::Inner;
 
 /// How often a change tries again when others write at the same time.
 const TRIES: usize = 32;

@@ -12,7 +12,8 @@ use crate::record::State as RecordState;
 use crate::store::Stamp;
 
 use super::boarding::{Boarding, Cause};
-use super::{Inner, first};
+use super::first;
+use super::inner::Inner;
 
 /// How long to leave the store alone where it cannot say when something changed.
 pub(super) const POLL: Duration = Duration::from_secs(1);

@@ -18,7 +18,8 @@ use crate::refresher::RefreshError;
 use crate::store::{Durability, Expect, Stamp, StoreError, StoreErrorKind, Swap, Versioned};
 use crate::token::TokenSet;
 
-use super::{Inner, first};
+use super::first;
+use super::inner::Inner;
 
 impl Inner {
     /// Flies one flight to its end.

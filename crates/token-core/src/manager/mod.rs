@@ -1,29 +1,23 @@
 //! The handle that users hold: one grant's life.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
-use crate::clock::Clock;
-use crate::error::{Error, ErrorKind};
-use crate::event::{EventSender, Events};
-use crate::flight::Flight;
+use crate::error::Error;
+use crate::event::Events;
 use crate::guard::Guard;
-use crate::key::{StoreKey, TokenKey};
-use crate::protocol::{Backoff, BackoffPolicy, Change, Context, Demand, Replica, TokenBucket};
-use crate::refresher::{ErasedRefresher, Refresher};
+use crate::key::TokenKey;
+use crate::protocol::{Change, Demand};
+use crate::refresher::Refresher;
 use crate::source::TokenSource;
-use crate::store::{SharedStore, Stamp};
 use crate::token::{Token, TokenSet};
-use crate::version::Version;
 
 mod boarding;
 mod builder;
 mod change;
 mod driver;
 mod flight;
+mod inner;
 mod published;
 mod report;
 mod status;
@@ -32,7 +26,7 @@ pub(crate) mod tests;
 
 use self::boarding::Cause;
 pub use self::builder::TokenManagerBuilder;
-use self::published::Published;
+use self::inner::Inner;
 pub use self::status::{Health, Shutdown, Status};
 
 /// One grant's tokens: attached, refreshed before they end, renewed when they are refused, kept in a store.
@@ -68,51 +62,6 @@ pub use self::status::{Health, Shutdown, Status};
 #[derive(Clone)]
 pub struct TokenManager {
     inner: Arc<Inner>,
-}
-
-struct Inner {
-    key: TokenKey,
-    store_key: StoreKey,
-    store: SharedStore,
-    refresher: Box<dyn ErasedRefresher>,
-    clock: Arc<dyn Clock>,
-    settings: Settings,
-    published: Published,
-    events: EventSender,
-    state: Mutex<State>,
-    driving: AtomicBool,
-    /// Wakes the driver: something changed that its plan depends on, or the last handle is gone.
-    wake: Arc<Notify>,
-}
-
-/// What the builder fixed for the life of the manager.
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    exchange_deadline: Duration,
-    store_deadline: Duration,
-    backoff: BackoffPolicy,
-    one_shot: bool,
-}
-
-/// What changes. The lock is never held over an await.
-struct State {
-    replica: Replica,
-    backoff: Backoff,
-    refusals: TokenBucket,
-    flight: Option<Arc<Flight>>,
-    last_error: Option<Error>,
-    /// The last access token cannot be put in a header; why.
-    unusable: Option<Error>,
-    /// An exchange of the flight under way succeeded.
-    refreshed: bool,
-    /// The flight under way has drawn on `refusals` and not asked for a token yet.
-    drawn: bool,
-    shut_down: bool,
-    /// The last refusal came too soon after others for a refresh, and whether that is still to be reported.
-    throttled: bool,
-    throttling_unreported: bool,
-    /// The login epoch for which `NeedsLogin` was reported; 0 stands for "no record".
-    alarmed: Option<u64>,
 }
 
 impl TokenManager {
@@ -341,99 +290,6 @@ impl TokenSource for TokenManager {
 impl std::fmt::Debug for TokenManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenManager").field("key", &self.inner.key).finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic below the lock would be a bug of this crate; the state is then no worse than after a crash, which the
-        // protocol survives.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs a step of the protocol under the lock, and makes public what it learned.
-    fn with_replica<T>(&self, step: impl FnOnce(&mut Replica, &Context<'_>) -> T) -> T {
-        let spends = |tokens: Option<&TokenSet>| self.refresher.spends(tokens);
-        let ctx = Context { now: self.clock.now(), fresh: Stamp::random(), spends: &spends };
-        let mut state = self.state();
-        let result = step(&mut state.replica, &ctx);
-        self.publish(&mut state);
-        result
-    }
-
-    /// Makes the newest tokens known the ones that requests use, if they are news.
-    fn publish(&self, state: &mut State) {
-        // What a new seed is about to replace is not to be used.
-        let Some(known) = state.replica.known().filter(|_| !state.replica.awaits_seed()) else {
-            if self.published.version().is_some() {
-                self.published.set(None);
-            }
-            return;
-        };
-        let version = known.record.version;
-        let expired = known.deadlines.expired;
-        let Some(access) = known.record.tokens.access_token() else {
-            if self.published.version().is_some() {
-                self.published.set(None);
-            }
-            return;
-        };
-        if self.published.is(version, expired) {
-            return;
-        }
-        match self.usable(access, &known.record.tokens, version) {
-            Ok(token) => {
-                state.unusable = None;
-                self.published.set(Some(published::Current { token, expired }));
-            }
-            Err(error) => {
-                state.unusable = Some(error);
-                self.published.set(None);
-            }
-        }
-    }
-
-    fn interrupted(&self) -> Error {
-        Error::new(
-            &self.key,
-            ErrorKind::Interrupted,
-            "the refresh was cut short: its runtime went away; ask again",
-        )
-    }
-
-    fn no_runtime(&self) -> Error {
-        Error::new(
-            &self.key,
-            ErrorKind::Interrupted,
-            "a refresh needs a tokio runtime, and there is none here; call from within one",
-        )
-    }
-
-    /// This moment's place within a jitter, from 0 to 1.
-    fn dice(&self) -> f64 {
-        fastrand::f64()
-    }
-
-    fn known_version(&self) -> Option<Version> {
-        self.state().replica.known().map(|known| known.record.version)
-    }
-
-    /// Whether these tokens came from a login or a seed, and not from a refresh.
-    fn is_brought(&self, version: Version) -> bool {
-        self.state().replica.known().is_some_and(|known| {
-            known.record.version == version && known.record.refreshed_at.is_none()
-        })
-    }
-
-    fn is_stale(&self) -> bool {
-        let now = self.clock.now();
-        self.state().replica.known().is_some_and(|known| known.deadlines.is_stale(now))
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.wake.notify_one();
     }
 }
 

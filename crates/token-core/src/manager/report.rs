@@ -9,7 +9,7 @@ use crate::secret::AccessToken;
 use crate::token::{Token, TokenSet};
 use crate::version::Version;
 
-use super::{Inner, State};
+use super::inner::{Inner, State};
 
 impl Inner {
     pub(super) fn error(&self, failure: &Failure) -> Error {

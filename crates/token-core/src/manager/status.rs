@@ -5,7 +5,7 @@ use crate::key::TokenKey;
 use crate::record::State as RecordState;
 use crate::version::Version;
 
-use super::Inner;
+use super::inner::Inner;
 
 /// What an operator may see of a grant, as this process knows it now. Holds no secret.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! The refresh protocol, pure: what a process knows of a grant ([`Replica`]) takes an event and answers the next action.
 //!
 //! No async, no clock, no I/O: the shell (`manager/flight.rs`) performs one action at a time and reports what came of it,
-//! and the explorer (`explorer.rs`) performs them in every order. One refresh of a one-time refresh token is
+//! and the explorer (`explorer/`) performs them in every order. One refresh of a one-time refresh token is
 //!
 //! ```text
 //! load ─► swap Idle(g) → InFlight(g) ─► gate ─► exchange ─► swap InFlight(g) → Idle(g+1) ─► finish

@@ -1,10 +1,5 @@
-//! Every interleaving of several processes that share a [`MemoryStore`], with crashes, timeouts and pauses between any
-//! two steps, against a server that revokes the family when a refresh token is used twice.
-//!
-//! What is assumed, and is the protocol's assumption too: a request and its sender's wait for the answer are over within
-//! the quarantine. What is not: that anybody's steps follow each other soon.
+//! The processes, the store, the server and what is on its way between them: one state, and the steps from it.
 
-use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::{self, Debug, Write};
 use std::future::Future;
@@ -13,75 +8,19 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use super::flight::{Action, Context, Event, Swapped};
-use super::replica::{Demand, Fate, Policy, Replica, Seed, UnknownOutcome};
+use super::process::{LIFETIME, Process, generation_of, spends, tokens};
+use super::{Found, Scope};
 use crate::clock::Moment;
-use crate::freshness::Freshness;
 use crate::key::{StoreKey, TokenKey};
+use crate::protocol::flight::{Action, Context, Event, Swapped};
+use crate::protocol::replica::{Demand, Fate, Note, Seen, UnknownOutcome};
 use crate::record::Record;
-use crate::refresher::{RefreshError, Spends};
+use crate::refresher::RefreshError;
 use crate::store::{
     Durability, Expect, MemoryStore, Stamp, StoreError, StoreErrorKind, Swap, TokenStore, Versioned,
 };
 use crate::token::TokenSet;
 use crate::version::Version;
-
-/// How long the server's access tokens live: longer than any quarantine.
-const LIFETIME: Duration = Duration::from_secs(1_000);
-
-/// What is explored.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scope {
-    pub(crate) processes: usize,
-    /// Flights that each process may begin.
-    pub(crate) flights: u32,
-    pub(crate) crashes: u32,
-    /// Store operations that fail, with or without effect.
-    pub(crate) store_faults: u32,
-    /// Jumps of time, to the end of the quarantine and to the end of the access token.
-    pub(crate) jumps: u32,
-    pub(crate) rule: UnknownOutcome,
-    /// Whether a process may be paused between a write and the sight of its result, and requests may fail unsent.
-    pub(crate) pauses: bool,
-    /// Whether the store is empty at first, so that the processes race for the seed too.
-    pub(crate) empty: bool,
-}
-
-/// What an exploration came across, so that a test can see that it was not vacuous.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) states: usize,
-    pub(crate) newest_generation: u64,
-    /// Revocations that nobody could have avoided: the answer was lost with its reader.
-    pub(crate) unavoidable: usize,
-    pub(crate) takeovers: usize,
-    pub(crate) late_commits: usize,
-}
-
-/// Explores everything within the scope.
-///
-/// # Panics
-///
-/// A rule was broken; the message has the steps that led there.
-pub(crate) fn explore(scope: Scope) -> Found {
-    let mut found = Found::default();
-    let mut visited = HashSet::new();
-    let mut open = vec![World::new(scope)];
-    while let Some(world) = open.pop() {
-        if !visited.insert(world.fingerprint()) {
-            continue;
-        }
-        found.states += 1;
-        found.newest_generation = found.newest_generation.max(world.server.live);
-        for step in world.steps() {
-            let mut next = world.clone();
-            next.path.push(step);
-            next.take(step, &mut found);
-            open.push(next);
-        }
-    }
-    found
-}
 
 /// Hashes what is written to it.
 struct Hashed(DefaultHasher);
@@ -94,7 +33,7 @@ impl fmt::Write for Hashed {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Begin(usize),
     /// Performs the action that the process waits for. The process goes on at once: that nobody else sees, so a later
     /// time would lead to the same. Only the send gate looks at the time between.
@@ -119,19 +58,19 @@ enum Step {
 }
 
 #[derive(Clone, Debug)]
-struct World {
+pub(super) struct World {
     scope: Scope,
     processes: Vec<Process>,
     store: Forked,
     key: StoreKey,
-    server: Server,
+    pub(super) server: Server,
     requests: Vec<Request>,
     start: Moment,
     now: Moment,
     crashes: u32,
     store_faults: u32,
     jumps: u32,
-    path: Vec<Step>,
+    pub(super) path: Vec<Step>,
 }
 
 /// A store whose clones go ways of their own.
@@ -144,24 +83,10 @@ impl Clone for Forked {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Process {
-    replica: Replica,
-    /// The action that is to be performed next, or whose result is awaited.
-    action: Option<Action>,
-    /// A result that the process has not seen yet.
-    result: Option<Event>,
-    sent_at: Option<Moment>,
-    waiting: bool,
-    flights: u32,
-    incarnation: u8,
-    steps: u64,
-}
-
 /// The authorization server: one live refresh token, named by its generation.
 #[derive(Clone, Debug, Default)]
-struct Server {
-    live: u64,
+pub(super) struct Server {
+    pub(super) live: u64,
     revoked: bool,
 }
 
@@ -173,7 +98,7 @@ struct Request {
 }
 
 impl World {
-    fn new(scope: Scope) -> Self {
+    pub(super) fn new(scope: Scope) -> Self {
         let now = Moment::new(Duration::from_secs(1_000_000), Duration::from_secs(2_000_000));
         let processes = (0..scope.processes).map(|_| Process::new(scope, now, 0)).collect();
         let world = Self {
@@ -199,7 +124,7 @@ impl World {
         world
     }
 
-    fn fingerprint(&self) -> u64 {
+    pub(super) fn fingerprint(&self) -> u64 {
         let mut text = Hashed(DefaultHasher::new());
         let stored = self.stored();
         let Self { processes, server, requests, now, crashes, store_faults, jumps, .. } = self;
@@ -208,7 +133,7 @@ impl World {
         text.0.finish()
     }
 
-    fn steps(&self) -> Vec<Step> {
+    pub(super) fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         if self.server.revoked {
             return steps;
@@ -286,13 +211,12 @@ impl World {
     }
 
     fn quarantine_is_over(&self, process: &Process) -> bool {
-        let over = |seen: &super::replica::Seen| {
-            self.now.monotonic() >= seen.since + process.replica.policy.quarantine()
-        };
+        let over =
+            |seen: &Seen| self.now.monotonic() >= seen.since + process.replica.policy.quarantine();
         process.replica.seen.as_ref().and_then(Option::as_ref).is_some_and(over)
     }
 
-    fn take(&mut self, step: Step, found: &mut Found) {
+    pub(super) fn take(&mut self, step: Step, found: &mut Found) {
         let live = self.server.live;
         let known_before = self.is_known(live);
         let stored_before = self.stored().map(|(_, record)| record.version);
@@ -414,8 +338,8 @@ impl World {
         let action = process.replica.step(event, &Context { now, fresh, spends: &spends });
         for note in process.replica.take_notes() {
             match note {
-                super::Note::TakenOver => found.takeovers += 1,
-                super::Note::CommitDelayed => found.late_commits += 1,
+                Note::TakenOver => found.takeovers += 1,
+                Note::CommitDelayed => found.late_commits += 1,
                 _ => {}
             }
         }
@@ -493,121 +417,10 @@ impl World {
     }
 }
 
-impl Process {
-    fn new(scope: Scope, now: Moment, incarnation: u8) -> Self {
-        let policy = Policy {
-            freshness: Freshness::default(),
-            exchange_deadline: Duration::from_secs(10),
-            send_gate: Duration::from_secs(1),
-            drain: Duration::from_secs(10),
-            unknown_outcome: scope.rule,
-            dice: 0.5,
-        };
-        let seed = Seed::new(tokens(0), now).unwrap();
-        Self {
-            replica: Replica::new(policy, Some(seed)),
-            action: None,
-            result: None,
-            sent_at: None,
-            waiting: false,
-            flights: scope.flights,
-            incarnation,
-            steps: 0,
-        }
-    }
-
-    /// A stamp that depends on nothing but this process's own steps, so that equal states look equal.
-    fn fresh(&mut self, n: usize) -> Stamp {
-        self.steps += 1;
-        let mut bytes = [0; 16];
-        bytes[0] = 1 + u8::try_from(n).unwrap();
-        bytes[1] = self.incarnation;
-        bytes[8..].copy_from_slice(&self.steps.to_be_bytes());
-        Stamp::from_bytes(bytes)
-    }
-
-    fn has_begun(&self, scope: Scope) -> bool {
-        self.flights < scope.flights || self.incarnation > 0
-    }
-
-    fn rest(&mut self) {
-        if matches!(self.action, Some(Action::Finish(_))) {
-            self.action = None;
-        }
-    }
-}
-
-fn tokens(generation: u64) -> TokenSet {
-    TokenSet::new(format!("at-{generation}"))
-        .with_refresh_token(generation.to_string())
-        .with_expires_in(LIFETIME)
-}
-
-fn generation_of(tokens: &TokenSet) -> u64 {
-    tokens.refresh_token().unwrap().expose_secret().parse().unwrap()
-}
-
-fn spends(_: Option<&TokenSet>) -> Spends {
-    Spends::RefreshToken
-}
-
 /// The output of a future that never waits, as those of a memory store do not.
 fn ready<F: Future<Output: Debug>>(future: F) -> F::Output {
     match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => unreachable!("a memory store answers at once"),
-    }
-}
-
-/// Two processes, each of which refreshes as often as told, with nothing that goes wrong but the network.
-pub(crate) const TWO: Scope = Scope {
-    processes: 2,
-    flights: 1,
-    crashes: 0,
-    store_faults: 0,
-    jumps: 1,
-    rule: UnknownOutcome::PresentAgain,
-    pauses: true,
-    empty: false,
-};
-
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_processes_with_a_crash_and_a_store_that_fails_lose_nothing_that_could_be_kept() {
-        let found = explore(Scope { crashes: 1, store_faults: 1, jumps: 2, ..TWO });
-        // Not vacuous: everything that is guarded against was met.
-        assert!(
-            found.newest_generation >= 2 && found.takeovers > 0 && found.late_commits > 0,
-            "{found:?}"
-        );
-        assert!(found.unavoidable > 0, "{found:?}");
-    }
-
-    #[test]
-    fn two_processes_that_refresh_twice_with_a_crash_lose_nothing_that_could_be_kept() {
-        let found = explore(Scope { flights: 2, crashes: 1, ..TWO });
-        assert!(found.newest_generation >= 4, "{found:?}");
-    }
-
-    #[test]
-    fn two_processes_that_race_for_the_seed_lose_nothing_that_could_be_kept() {
-        let found = explore(Scope { crashes: 1, empty: true, ..TWO });
-        assert!(found.newest_generation >= 2, "{found:?}");
-    }
-
-    #[test]
-    fn three_processes_with_a_crash_lose_nothing_that_could_be_kept() {
-        let found = explore(Scope { processes: 3, crashes: 1, pauses: false, ..TWO });
-        assert!(found.takeovers > 0, "{found:?}");
-    }
-
-    #[test]
-    fn the_rule_that_requires_a_login_never_has_a_family_revoked() {
-        let found =
-            explore(Scope { crashes: 1, jumps: 2, rule: UnknownOutcome::RequireLogin, ..TWO });
-        assert_eq!(found.unavoidable, 0, "{found:?}");
-        assert!(found.takeovers > 0, "{found:?}");
     }
 }
