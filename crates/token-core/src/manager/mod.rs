@@ -119,7 +119,7 @@ impl TokenManager {
     /// # Errors
     ///
     /// None could be had, or the server refuses token after token: then the kind is
-    /// [`Throttled`](ErrorKind::Throttled).
+    /// [`Throttled`](crate::ErrorKind::Throttled).
     ///
     /// # Cancel safety
     ///
