@@ -13,6 +13,16 @@ pub(crate) enum Guard {
     GenerationFence,
     /// Another's intent is left alone until its request must be over: or both send.
     Quarantine,
+    /// What a process that is gone has sent is given the time to arrive: or it arrives after the token was sent again.
+    Drain,
+    /// A refresh token that this process sent is not sent again, whatever a store that fell back says of it.
+    SpentLedger,
+    /// An intent that the store may forget is not acted on.
+    DurableIntent,
+    /// After a store has fallen back nothing is sent before everybody has had the time to bring back what it lost.
+    SettleBarrier,
+    /// Within a grace window a token is sent again only while the window is open for sure.
+    GraceWindow,
     /// After an unknown outcome of its own, a process does not send again before the rule allows it.
     OwnAttempt,
     /// After an unknown outcome nothing is sent while the access token still serves: or a good login is risked early.

@@ -103,7 +103,7 @@ impl Records {
                 .map_err(failed(Effect::Perhaps))?;
         }
         drop(lock);
-        Ok(Swap::Won { durable })
+        Ok(Swap::Won { durable, replaced: Provenance::default() })
     }
 
     pub(crate) fn holder(&self, key: &StoreKey, attempt: Stamp) -> Liveness {

@@ -53,6 +53,12 @@ impl Inner {
                 "the store failed, and without it a one-time refresh token is not sent; see that the store works",
                 error.clone(),
             ),
+            Failure::NotDurable => Error::new(
+                key,
+                ErrorKind::Store,
+                "the store did not confirm that the intent lasts, so nothing was sent; see that its replicas work; it is \
+                 tried again by itself",
+            ),
             Failure::Late => Error::new(
                 key,
                 ErrorKind::Store,

@@ -8,8 +8,9 @@
 //!         the intent                            once        the commit, fenced by generation
 //! ```
 //!
-//! What only several hosts need is to come here and nowhere else: the settle barrier after a store has regressed, grace
-//! windows in the rule for unknown outcomes, and takeover at once from a holder that the store knows to be dead.
+//! Another's intent is left alone until its request must be over (`present.rs`); a token whose outcome is unknown is
+//! presented again by the rule of its server (`unknown_outcome.rs`); a store that fell back is repaired, and nothing is sent
+//! before everybody has had the time to do so (`settle.rs`).
 
 mod backoff;
 mod bucket;
@@ -19,7 +20,9 @@ mod failure;
 mod flight;
 mod present;
 mod replica;
+mod settle;
 mod unanswered;
+mod unknown_outcome;
 
 #[cfg(test)]
 pub(crate) mod explorer;
@@ -31,5 +34,5 @@ pub(crate) use self::bucket::TokenBucket;
 pub(crate) use self::change::Change;
 pub(crate) use self::failure::{Failure, LoginReason};
 pub(crate) use self::flight::{Action, Context, Event, Swapped};
-pub use self::replica::UnknownOutcome;
-pub(crate) use self::replica::{Demand, Note, Policy, Replica, Seed};
+pub(crate) use self::replica::{Demand, History, Note, Policy, Replica, Seed, Stored};
+pub use self::unknown_outcome::{GraceWindow, UnknownOutcome};

@@ -11,21 +11,7 @@ use crate::token::TokenSet;
 use crate::version::Version;
 
 use super::flight::Phase;
-
-/// What is done with a refresh token after a refresh whose outcome nobody knows.
-///
-/// Either the server never got the request, and the token is good; or it did, and the next token was lost with the
-/// answer. No client can tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnknownOutcome {
-    /// Present it again, once the access token has ended and no answer can arrive any more: there is nothing left to
-    /// lose then. The default.
-    #[default]
-    PresentAgain,
-    /// Require a login: for servers that revoke more than this grant when a token is used twice.
-    RequireLogin,
-}
+use super::unknown_outcome::{GraceWindow, UnknownOutcome};
 
 /// The times and rules of one grant.
 #[derive(Clone, Debug)]
@@ -38,6 +24,11 @@ pub(crate) struct Policy {
     /// The longest a server may go on with a request whose sender is gone.
     pub(crate) drain: Duration,
     pub(crate) unknown_outcome: UnknownOutcome,
+    pub(crate) grace: Option<GraceWindow>,
+    /// Whether the store can say that the holder of an attempt is gone.
+    pub(crate) tells_dead_holder: bool,
+    /// Whether the store may fall back to an earlier state.
+    pub(crate) may_regress: bool,
     /// This process's place within the jitter, from 0 to 1.
     pub(crate) dice: f64,
 }
@@ -54,7 +45,19 @@ impl Policy {
 
     /// How long after the last sign of a request its server may still act on it.
     pub(crate) fn settling(&self) -> Duration {
+        if !Guard::Drain.on() {
+            return Duration::ZERO;
+        }
         self.drain.mul_f64(1.1)
+    }
+
+    /// How long nothing is presented after a store was seen to have fallen back. As long as another's intent is left
+    /// alone, because the store may have lost one; and several times what it takes everybody to look at the store.
+    pub(crate) fn settle_barrier(&self) -> Duration {
+        if !Guard::SettleBarrier.on() {
+            return Duration::ZERO;
+        }
+        (self.send_gate + self.exchange_deadline + self.drain).mul_f64(1.1)
     }
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct Demand {
     pub(crate) refused: bool,
     /// It lasts this long.
     pub(crate) lasting: Option<Duration>,
+    /// Nothing but that the store has it too.
+    pub(crate) repair: bool,
 }
 
 /// Something that the shell reports and that changes no decision.
@@ -100,11 +105,31 @@ pub(crate) struct Replica {
     pub(super) seen: Option<Option<Seen>>,
     /// The store has failed since: look before a decision.
     pub(super) unsure: bool,
+    /// The last moment at which the refresh token of this version had not been presented, by anybody.
+    pub(super) unspent: Option<(Version, Moment)>,
     /// The newest tokens known, here or in the store: the high-water mark.
     pub(super) known: Option<Known>,
     pub(super) attempt: Option<Attempt>,
     pub(super) phase: Option<Phase>,
     pub(super) notes: Vec<Note>,
+}
+
+/// A record as the store gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) stamp: Stamp,
+    pub(crate) record: Record,
+    pub(crate) history: History,
+}
+
+/// Whether a store has fallen back since a record was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    Unbroken,
+    /// Newer records than this one may be lost.
+    Broken,
+    /// The answer did not say: a load does.
+    Untold,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +138,12 @@ pub(super) struct Seen {
     pub(super) record: Record,
     /// When this stamp was first seen (monotonic).
     pub(super) since: Duration,
+    pub(super) untold: bool,
+    /// When it was first seen that the store had fallen back (monotonic).
+    pub(super) unsettled_since: Option<Duration>,
+    /// When the holder of its attempt was found to be gone (monotonic).
+    pub(super) holder_gone: Option<Duration>,
+    pub(super) taken_over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -163,6 +194,7 @@ impl Replica {
             seed,
             seen: None,
             unsure: false,
+            unspent: None,
             known: None,
             attempt: None,
             phase: None,
@@ -193,15 +225,35 @@ impl Replica {
         std::mem::take(&mut self.notes)
     }
 
-    /// Takes in what the store holds. Returns whether that is news.
-    pub(crate) fn observe(&mut self, current: Option<(Stamp, Record)>, now: Moment) -> bool {
+    /// Whether the store holds less than this process knows.
+    pub(crate) fn needs_repair(&self) -> bool {
+        Guard::HighWater.on()
+            && match (&self.seen, &self.known) {
+                (Some(None), Some(_)) => true,
+                (Some(Some(seen)), Some(known)) => known.record.version > seen.record.version,
+                _ => false,
+            }
+    }
+
+    /// Takes in what the store held at some time since `asked`. Returns whether that is news.
+    pub(crate) fn observe(&mut self, current: Option<Stored>, asked: Moment, now: Moment) -> bool {
         self.unsure = false;
-        let Some((stamp, record)) = current else {
+        let Some(Stored { stamp, record, history }) = current else {
             let news = !matches!(self.seen, Some(None));
             self.seen = Some(None);
             return news;
         };
-        if self.stamp() == Some(stamp) {
+        let monotonic = now.monotonic();
+        if record.state == State::Idle {
+            self.unspent = Some((record.version, asked));
+        }
+        if let Some(Some(seen)) = &mut self.seen
+            && seen.stamp == stamp
+        {
+            if history == History::Broken {
+                seen.unsettled_since.get_or_insert(monotonic);
+            }
+            seen.untold &= history == History::Untold;
             return false;
         }
         if let Some(attempt) = &self.attempt {
@@ -212,7 +264,16 @@ impl Replica {
             }
         }
         self.learn(&record, now);
-        self.seen = Some(Some(Seen { stamp, record, since: now.monotonic() }));
+        let unsettled = record.settling || history == History::Broken;
+        self.seen = Some(Some(Seen {
+            stamp,
+            record,
+            since: monotonic,
+            untold: history == History::Untold && self.policy.may_regress,
+            unsettled_since: unsettled.then_some(monotonic),
+            holder_gone: None,
+            taken_over: false,
+        }));
         true
     }
 
@@ -242,6 +303,9 @@ impl Replica {
 
     /// Whether the newest tokens known are what is asked for.
     pub(crate) fn satisfies(&self, demand: &Demand, now: Moment) -> bool {
+        if demand.repair {
+            return !self.needs_repair();
+        }
         let Some(known) = &self.known else { return false };
         if known.record.tokens.access_token().is_none() || self.awaits_seed() {
             return false;

@@ -36,6 +36,9 @@ impl Process {
             send_gate: Duration::from_secs(1),
             drain: Duration::from_secs(10),
             unknown_outcome: scope.rule,
+            grace: None,
+            tells_dead_holder: scope.tells_dead_holder,
+            may_regress: false,
             dice: 0.5,
         };
         let seed = Seed::new(tokens(0), now).unwrap();
