@@ -87,6 +87,8 @@ pub(crate) struct Demand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     SeedTaken(Version),
+    /// The store had newer tokens.
+    Adopted(Version),
     TakenOver,
     RecordRepaired,
     CommitDelayed,
