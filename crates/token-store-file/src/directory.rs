@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use token_core::store::{
-    Cursor, Durability, Expect, Liveness, Page, Stamp, StoreError, StoreErrorKind, StoreKey, Swap,
-    Versioned,
+    Cursor, Durability, Expect, Liveness, Page, Provenance, Stamp, StoreError, StoreErrorKind,
+    StoreKey, Swap, Versioned,
 };
 use zeroize::Zeroizing;
 

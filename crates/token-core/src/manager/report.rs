@@ -86,6 +86,7 @@ impl Inner {
         for note in notes {
             self.events.send(match note {
                 Note::SeedTaken(version) => Event::SeedTaken { version },
+                Note::Adopted(version) => Event::Adopted { version },
                 Note::TakenOver => Event::TakenOver,
                 Note::RecordRepaired => Event::RecordRepaired,
                 Note::CommitDelayed => Event::CommitDelayed,

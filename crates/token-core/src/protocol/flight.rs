@@ -9,7 +9,7 @@ use crate::version::Version;
 
 use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
-use super::replica::{Attempt, Demand, Fate, History, Note, Replica, Stored};
+use super::replica::{Attempt, Demand, Fate, History, Known, Note, Replica, Stored};
 
 /// The first pause between two tries to store an answer, and the longest.
 pub(super) const COMMIT_PAUSE: Duration = Duration::from_millis(100);
@@ -285,14 +285,24 @@ impl Replica {
 
     /// Takes in what the last action found in the store.
     pub(super) fn saw(&mut self, current: Option<Stored>, ctx: &Context<'_>) {
-        let asked = self.phase.as_ref().map_or(ctx.now, |phase| phase.asked);
-        self.observe(current, asked, ctx.now);
+        let version = |known: &Option<Known>| known.as_ref().map(|known| known.record.version);
+        let before = version(&self.known);
+        self.observe(current, self.asked(ctx), ctx.now);
+        if let Some(after) = version(&self.known).filter(|_| version(&self.known) != before) {
+            self.notes.push(Note::Adopted(after));
+        }
     }
 
     /// Takes in that the last action wrote this.
     pub(super) fn wrote(&mut self, pending: Pending, ctx: &Context<'_>) {
         let Pending { stamp, record } = pending;
-        self.saw(Some(Stored { stamp, record, history: History::Unbroken }), ctx);
+        let stored = Stored { stamp, record, history: History::Unbroken };
+        self.observe(Some(stored), self.asked(ctx), ctx.now);
+    }
+
+    /// When the last action was asked for.
+    fn asked(&self, ctx: &Context<'_>) -> Moment {
+        self.phase.as_ref().map_or(ctx.now, |phase| phase.asked)
     }
 
     pub(super) fn look(&mut self) -> Action {

@@ -29,6 +29,8 @@ pub(crate) struct Demand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     SeedTaken(Version),
+    /// The store had newer tokens.
+    Adopted(Version),
     TakenOver,
     RecordRepaired,
     CommitDelayed,
