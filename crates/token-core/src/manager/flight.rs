@@ -166,7 +166,7 @@ impl Inner {
         Ok((versioned.stamp(), record))
     }
 
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
