@@ -103,8 +103,8 @@ pub(crate) fn nameless(file: &Path) -> StoreError {
     ))
 }
 
-const WHAT_TO_DO: &str = "Nothing was changed. Repair the file, or move it away and log in again; what it holds may be the only live \
-                          refresh token";
+const WHAT_TO_DO: &str = "Nothing was changed. Repair the file, or log in again, which sets it aside; what it holds may be the only \
+                          live refresh token, and without it an old seed would be used again";
 
 fn corrupt(message: String) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
