@@ -212,7 +212,10 @@ impl Inner {
 }
 
 fn history(provenance: &Provenance) -> History {
-    if provenance.is_broken() { History::Broken } else { History::Unbroken }
+    if !provenance.is_broken() {
+        return History::Unbroken;
+    }
+    History::Broken(provenance.read_in.clone())
 }
 
 /// Lands a flight whose task was dropped: the waiters must not wait for a runtime that is gone.

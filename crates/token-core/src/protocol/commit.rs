@@ -10,9 +10,8 @@ use crate::store::Expect;
 use crate::token::TokenSet;
 use crate::version::Version;
 
-use super::flight::{
-    Action, At, COMMIT_PAUSE, Context, Event, LONGEST_COMMIT_PAUSE, Pending, Swapped,
-};
+use super::action::{Action, Context, Event, Swapped};
+use super::flight::{At, COMMIT_PAUSE, LONGEST_COMMIT_PAUSE, Pending};
 use super::replica::{Attempt, Fate, Note, Replica};
 
 impl Replica {

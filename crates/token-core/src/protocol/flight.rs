@@ -4,76 +4,16 @@ use crate::clock::Moment;
 use crate::guard::Guard;
 use crate::record::{Record, State};
 use crate::refresher::{RefreshError, Spends};
-use crate::store::{Expect, Liveness, Stamp, StoreError, StoreErrorKind};
-use crate::token::TokenSet;
+use crate::store::{Expect, Stamp, StoreError, StoreErrorKind};
 use crate::version::Version;
 
+use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
 use super::replica::{Attempt, Demand, Fate, History, Known, Note, Replica, Stored};
 
 /// The first pause between two tries to store an answer, and the longest.
 pub(super) const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(10);
-
-/// What the shell does next.
-#[derive(Clone, Debug)]
-pub(crate) enum Action {
-    Load,
-    Swap {
-        expect: Expect,
-        stamp: Stamp,
-        record: Record,
-    },
-    /// Make one exchange with these tokens, bounded by the deadline.
-    Exchange {
-        tokens: Option<TokenSet>,
-    },
-    /// Wait until the record may have changed, at most this long.
-    Watch {
-        since: Option<Stamp>,
-        at_most: Duration,
-    },
-    /// Ask the store whether the holder of this attempt is still there.
-    AskHolder {
-        attempt: Stamp,
-    },
-    Pause(Duration),
-    Finish(Result<(), Failure>),
-}
-
-/// What came of an action.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Loaded(Result<Option<Stored>, StoreError>),
-    Swapped(Result<Swapped, StoreError>),
-    Exchanged {
-        sent: Moment,
-        result: Result<TokenSet, RefreshError>,
-    },
-    Holder(Liveness),
-    /// A watch or a pause is over.
-    Woken,
-}
-
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "made and taken apart once for each write")]
-pub(crate) enum Swapped {
-    Won {
-        /// Whether it is as lasting as was asked.
-        durable: bool,
-        /// Of the record that was replaced.
-        history: History,
-    },
-    Lost(Option<Stored>),
-}
-
-/// What a step reads besides the state.
-pub(crate) struct Context<'a> {
-    pub(crate) now: Moment,
-    /// A new random stamp; a step uses it at most once.
-    pub(crate) fresh: Stamp,
-    pub(crate) spends: &'a dyn Fn(Option<&TokenSet>) -> Spends,
-}
 
 /// Where a flight stands: which action it waits for.
 #[derive(Clone, Debug)]
@@ -100,11 +40,7 @@ pub(super) enum At {
     /// Is the holder of another's attempt still there?
     Asking,
     /// The intent: its swap, or the load that says whether a swap whose answer was lost happened.
-    Acquiring {
-        pending: Pending,
-        asked: Moment,
-        base: Record,
-    },
+    Acquiring(Intent),
     /// `intent` is the stamp of the stored intent, if there had to be one.
     Exchanging {
         base: Option<Record>,
@@ -125,6 +61,16 @@ pub(super) enum At {
         pending: Pending,
         failure: Failure,
     },
+}
+
+/// The write that says: I am going to present this refresh token.
+#[derive(Clone, Debug)]
+pub(super) struct Intent {
+    pub(super) pending: Pending,
+    pub(super) asked: Moment,
+    /// The record without the intent, and what the store said of its history.
+    pub(super) base: Record,
+    pub(super) history: History,
 }
 
 /// A write under way.
@@ -181,9 +127,7 @@ impl Replica {
             }
             (At::Preparing { .. }, Event::Swapped(Err(error))) => self.without_store(error, ctx),
             (At::Asking, Event::Holder(liveness)) => self.heard_of_holder(liveness, ctx),
-            (At::Acquiring { pending, asked, base }, event) => {
-                self.acquired(pending, asked, base, event, ctx)
-            }
+            (At::Acquiring(intent), event) => self.acquired(intent, event, ctx),
             (At::Exchanging { base, intent }, Event::Exchanged { sent, result }) => match result {
                 Ok(tokens) => self.answered(base, tokens, sent, ctx),
                 Err(error) => self.not_answered(base, intent, error, ctx),

@@ -12,14 +12,17 @@
 //! presented again by the rule of its server (`unknown_outcome.rs`); a store that fell back is repaired, and nothing is sent
 //! before everybody has had the time to do so (`settle.rs`).
 
+mod action;
 mod backoff;
 mod bucket;
 mod change;
 mod commit;
 mod failure;
 mod flight;
+mod policy;
 mod present;
 mod replica;
+mod seed;
 mod settle;
 mod unanswered;
 mod unknown_outcome;
@@ -29,10 +32,12 @@ pub(crate) mod explorer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use self::action::{Action, Context, Event, Swapped};
 pub(crate) use self::backoff::{Backoff, BackoffPolicy};
 pub(crate) use self::bucket::TokenBucket;
 pub(crate) use self::change::Change;
 pub(crate) use self::failure::{Failure, LoginReason};
-pub(crate) use self::flight::{Action, Context, Event, Swapped};
-pub(crate) use self::replica::{Demand, History, Note, Policy, Replica, Seed, Stored};
+pub(crate) use self::policy::Policy;
+pub(crate) use self::replica::{Demand, History, Note, Replica, Stored};
+pub(crate) use self::seed::Seed;
 pub use self::unknown_outcome::{GraceWindow, UnknownOutcome};

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
 use crate::guard::Guard;
 use crate::record::{DeadReason, Record, State};
 use crate::store::{Expect, Liveness, Stamp, StoreErrorKind};
 
+use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
-use super::flight::{Action, At, Context, Event, Pending, Swapped};
+use super::flight::{At, Intent, Pending};
 use super::replica::{Attempt, Fate, History, Note, Replica, Seen};
 
 /// How often the store is asked whether the holder of an attempt is still there.
@@ -118,18 +118,12 @@ impl Replica {
         self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate: Fate::NotSpent });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
-        self.set(At::Acquiring { pending, asked: ctx.now, base });
+        let history = seen.history.clone();
+        self.set(At::Acquiring(Intent { pending, asked: ctx.now, base, history }));
         swap
     }
 
-    pub(super) fn acquired(
-        &mut self,
-        pending: Pending,
-        asked: Moment,
-        base: Record,
-        event: Event,
-        ctx: &Context<'_>,
-    ) -> Action {
+    pub(super) fn acquired(&mut self, intent: Intent, event: Event, ctx: &Context<'_>) -> Action {
         let (lasting, history) = match event {
             Event::Swapped(Ok(Swapped::Won { durable, history })) => (durable, history),
             Event::Swapped(Ok(Swapped::Lost(current))) => {
@@ -138,11 +132,11 @@ impl Replica {
             }
             // The intent may be in: the record says so by its stamp.
             Event::Swapped(Err(error)) if error.kind() == StoreErrorKind::Indeterminate => {
-                self.set(At::Acquiring { pending, asked, base });
+                self.set(At::Acquiring(intent));
                 return Action::Load;
             }
             Event::Loaded(Ok(current)) => {
-                if current.as_ref().map(|stored| stored.stamp) != Some(pending.stamp) {
+                if current.as_ref().map(|stored| stored.stamp) != Some(intent.pending.stamp) {
                     self.saw(current, ctx);
                     return self.decide(ctx);
                 }
@@ -155,10 +149,12 @@ impl Replica {
             }
             Event::Exchanged { .. } | Event::Holder(_) | Event::Woken => return self.look(),
         };
+        let Intent { pending, asked, base, history: seen } = intent;
         let stamp = pending.stamp;
         self.wrote(pending, ctx);
-        if history == History::Broken && Guard::SettleBarrier.on() {
-            // The store fell back after it was looked at: this may not be the newest refresh token.
+        let fell_back = matches!(history, History::Broken(_)) && history != seen;
+        if fell_back && Guard::SettleBarrier.on() {
+            // It did so after it was looked at, so this may not be the newest refresh token.
             let base = base.settling(true);
             return self.prepare(Expect::Is(stamp), base, Note::RecordRepaired, ctx);
         }

@@ -1,74 +1,16 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::config_error::ConfigError;
-use crate::freshness::{Deadlines, Freshness};
+use crate::freshness::Deadlines;
 use crate::guard::Guard;
-use crate::record::{DeadReason, Record, State};
-use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
+use crate::record::{Record, State};
 use crate::store::Stamp;
-use crate::token::TokenSet;
 use crate::version::Version;
 
 use super::flight::Phase;
-use super::unknown_outcome::{GraceWindow, UnknownOutcome};
-
-/// The times and rules of one grant.
-#[derive(Clone, Debug)]
-pub(crate) struct Policy {
-    pub(crate) freshness: Freshness,
-    /// The longest an exchange may take.
-    pub(crate) exchange_deadline: Duration,
-    /// The longest an intent may take to be acted on.
-    pub(crate) send_gate: Duration,
-    /// The longest a server may go on with a request whose sender is gone.
-    pub(crate) drain: Duration,
-    pub(crate) unknown_outcome: UnknownOutcome,
-    pub(crate) grace: Option<GraceWindow>,
-    /// Whether the store can say that the holder of an attempt is gone.
-    pub(crate) tells_dead_holder: bool,
-    /// Whether the store may fall back to an earlier state.
-    pub(crate) may_regress: bool,
-    /// This process's place within the jitter, from 0 to 1.
-    pub(crate) dice: f64,
-}
-
-impl Policy {
-    /// How long another's intent is left alone: until its request must be over. Timed by the observer on its own
-    /// monotonic clock; the tenth is for clocks that do not run alike.
-    pub(crate) fn quarantine(&self) -> Duration {
-        if !Guard::Quarantine.on() {
-            return Duration::ZERO;
-        }
-        (self.send_gate + self.exchange_deadline + self.drain).mul_f64(1.1)
-    }
-
-    /// How long after the last sign of a request its server may still act on it.
-    pub(crate) fn settling(&self) -> Duration {
-        if !Guard::Drain.on() {
-            return Duration::ZERO;
-        }
-        self.drain.mul_f64(1.1)
-    }
-
-    /// How long nothing is presented after a store was seen to have fallen back. As long as another's intent is left
-    /// alone, because the store may have lost one; and several times what it takes everybody to look at the store.
-    pub(crate) fn settle_barrier(&self) -> Duration {
-        if !Guard::SettleBarrier.on() {
-            return Duration::ZERO;
-        }
-        (self.send_gate + self.exchange_deadline + self.drain).mul_f64(1.1)
-    }
-}
-
-/// Tokens that a grant starts with where the store has none.
-#[derive(Clone, Debug)]
-pub(crate) struct Seed {
-    pub(crate) tokens: TokenSet,
-    pub(crate) fingerprint: SeedFingerprint,
-    /// When it was handed over (time since the Unix epoch).
-    pub(crate) at: Duration,
-}
+use super::policy::Policy;
+use super::seed::Seed;
 
 /// What a caller asks of the newest token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,11 +67,11 @@ pub(crate) struct Stored {
 }
 
 /// Whether a store has fallen back since a record was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum History {
     Unbroken,
-    /// Newer records than this one may be lost.
-    Broken,
+    /// Newer records than this one may be lost. The store's name for its history now: it may fall back again.
+    Broken(Option<Arc<str>>),
     /// The answer did not say: a load does.
     Untold,
 }
@@ -140,7 +82,7 @@ pub(super) struct Seen {
     pub(super) record: Record,
     /// When this stamp was first seen (monotonic).
     pub(super) since: Duration,
-    pub(super) untold: bool,
+    pub(super) history: History,
     /// When it was first seen that the store had fallen back (monotonic).
     pub(super) unsettled_since: Option<Duration>,
     /// When the holder of its attempt was found to be gone (monotonic).
@@ -173,20 +115,6 @@ pub(super) enum Fate {
     Refused,
     /// The answer is here and not stored yet: the only copy of the live token.
     Answered { record: Box<Record>, sent: Moment },
-}
-
-impl Seed {
-    pub(crate) fn new(tokens: TokenSet, now: Moment) -> Result<Self, ConfigError> {
-        let empty = |text: Option<&str>| text.is_none_or(str::is_empty);
-        let access = tokens.access_token().map(AccessToken::expose_secret);
-        let refresh = tokens.refresh_token().map(RefreshToken::expose_secret);
-        if empty(access) && empty(refresh) {
-            return Err(ConfigError::new(
-                "the seed is empty; give it the refresh token or the access token of a login, or leave it out",
-            ));
-        }
-        Ok(Self { fingerprint: tokens.fingerprint(), tokens: tokens.anchored(now), at: now.wall() })
-    }
 }
 
 impl Replica {
@@ -252,10 +180,12 @@ impl Replica {
         if let Some(Some(seen)) = &mut self.seen
             && seen.stamp == stamp
         {
-            if history == History::Broken {
-                seen.unsettled_since.get_or_insert(monotonic);
+            if matches!(history, History::Broken(_)) && seen.history != history {
+                seen.unsettled_since = Some(monotonic);
+                seen.history = history;
+            } else if seen.history == History::Untold {
+                seen.history = history;
             }
-            seen.untold &= history == History::Untold;
             return false;
         }
         if let Some(attempt) = &self.attempt {
@@ -266,12 +196,12 @@ impl Replica {
             }
         }
         self.learn(&record, now);
-        let unsettled = record.settling || history == History::Broken;
+        let unsettled = record.settling || matches!(history, History::Broken(_));
         self.seen = Some(Some(Seen {
             stamp,
             record,
             since: monotonic,
-            untold: history == History::Untold && self.policy.may_regress,
+            history,
             unsettled_since: unsettled.then_some(monotonic),
             holder_gone: None,
             taken_over: false,
@@ -344,37 +274,7 @@ impl Replica {
         }
     }
 
-    /// Whether a new seed is to replace the tokens known: they belong to a login that is over.
-    pub(crate) fn awaits_seed(&self) -> bool {
-        match &self.seen {
-            Some(Some(seen)) => self.new_seed(Some(&seen.record)).is_some(),
-            Some(None) | None => false,
-        }
-    }
-
     pub(super) fn is_own(&self, attempt: Stamp) -> bool {
         self.attempt.as_ref().is_some_and(|own| own.id == attempt)
-    }
-
-    /// The seed, if the record has not taken it over yet. A record that somebody's login made, and that is alive or
-    /// was logged out, knows more than any seed.
-    pub(super) fn new_seed(&self, record: Option<&Record>) -> Option<&Seed> {
-        let seed = self.seed.as_ref()?;
-        let Some(record) = record else { return Some(seed) };
-        if !Guard::SeedOnce.on() {
-            let text = |tokens: &TokenSet| {
-                tokens.refresh_token().map(|token| token.expose_secret().to_owned())
-            };
-            return (text(&record.tokens) != text(&seed.tokens)).then_some(seed);
-        }
-        let alive = matches!(
-            record.state,
-            State::Idle
-                | State::InFlight { .. }
-                | State::Unknown { .. }
-                | State::Dead { reason: DeadReason::LoggedOut }
-        );
-        let taken = record.knows_seed(seed.fingerprint) || (record.seeds.is_empty() && alive);
-        (!taken).then_some(seed)
     }
 }

@@ -6,8 +6,8 @@
 
 use crate::guard::Guard;
 
-use super::flight::{Action, Context};
-use super::replica::{Replica, Seen};
+use super::action::{Action, Context};
+use super::replica::{History, Replica, Seen};
 
 impl Replica {
     /// What is done before a refresh token of this record may be presented, or a seed taken over, if anything.
@@ -15,7 +15,7 @@ impl Replica {
         if !Guard::SettleBarrier.on() {
             return None;
         }
-        if seen.untold {
+        if seen.history == History::Untold && self.policy.may_regress {
             return Some(self.look());
         }
         let until = seen.unsettled_since?.saturating_add(self.policy.settle_barrier());

@@ -5,8 +5,9 @@ use crate::record::{DeadReason, Record, State};
 use crate::refresher::{Outcome, RefreshError, Spends};
 use crate::store::{Expect, Stamp, StoreError};
 
+use super::action::{Action, Context};
 use super::failure::{Failure, LoginReason};
-use super::flight::{Action, At, Context};
+use super::flight::At;
 use super::replica::{Fate, Replica, Stored};
 use super::unknown_outcome::HoldOff;
 

@@ -7,8 +7,8 @@ use crate::record::{DeadReason, State};
 use crate::store::Expect;
 use crate::version::Version;
 
+use super::action::{Action, Context};
 use super::failure::{Failure, LoginReason};
-use super::flight::{Action, Context};
 use super::replica::{Replica, Seen};
 
 /// What is done with a refresh token after a refresh whose outcome nobody knows.

@@ -13,7 +13,7 @@ use super::{Found, Scope};
 use crate::clock::Moment;
 use crate::key::{StoreKey, TokenKey};
 use crate::protocol::UnknownOutcome;
-use crate::protocol::flight::{Action, Context, Event, Swapped};
+use crate::protocol::action::{Action, Context, Event, Swapped};
 use crate::protocol::replica::{Demand, Fate, History, Note, Stored};
 use crate::record::Record;
 use crate::refresher::RefreshError;

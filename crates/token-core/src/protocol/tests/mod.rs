@@ -5,17 +5,23 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use super::flight::{Action, Context, Event, Swapped};
-use super::replica::{Demand, History, Note, Policy, Replica, Seed, Stored};
-use super::{Change, Failure, LoginReason, UnknownOutcome};
 use crate::clock::Moment;
 use crate::freshness::Freshness;
 use crate::key::{StoreKey, TokenKey};
+use crate::protocol::action::{Action, Context, Event, Swapped};
+use crate::protocol::policy::Policy;
+use crate::protocol::replica::{Demand, History, Note, Replica, Stored};
+use crate::protocol::seed::Seed;
+use crate::protocol::{Change, Failure, GraceWindow, LoginReason, UnknownOutcome};
 use crate::record::{DeadReason, Record, State};
 use crate::refresher::{RefreshError, Spends};
 use crate::store::{Durability, Expect, Liveness, MemoryStore, Stamp, Swap, TokenStore, Versioned};
 use crate::token::TokenSet;
 use crate::version::Version;
+
+pub(crate) mod settle;
+pub(crate) mod takeover;
+pub(crate) mod unknown_outcome;
 
 const NOW: Moment = Moment::new(Duration::from_secs(1_000_000), Duration::from_secs(2_000_000));
 
@@ -28,6 +34,12 @@ struct Process {
     now: Moment,
     /// What the store says of the holders of attempts.
     liveness: Liveness,
+    /// The write after which the store fell back.
+    fell_after: Option<Stamp>,
+    /// What the store says of what is written.
+    durable: bool,
+    /// What somebody else stores while this process watches.
+    on_watch: Option<Record>,
 }
 
 impl Process {
@@ -52,7 +64,14 @@ impl Process {
             presented: Vec::new(),
             now: NOW,
             liveness: Liveness::Unknown,
+            fell_after: None,
+            durable: true,
+            on_watch: None,
         }
+    }
+
+    fn policy(&mut self) -> &mut Policy {
+        &mut self.replica.policy
     }
 
     fn context(&self) -> Context<'static> {
@@ -90,7 +109,10 @@ impl Process {
                 }
                 Action::AskHolder { .. } => Event::Holder(self.liveness),
                 Action::Watch { at_most: time, .. } | Action::Pause(time) => {
-                    self.wait(time);
+                    match self.on_watch.take() {
+                        Some(record) => self.force(&record),
+                        None => self.wait(time),
+                    }
                     Event::Woken
                 }
                 Action::Finish(result) => return result,
@@ -98,6 +120,12 @@ impl Process {
             let context = self.context();
             action = self.replica.step(event, &context);
         }
+    }
+
+    /// Looks at the store, as a process does between two flights.
+    fn look(&mut self) {
+        let current = self.stored();
+        self.replica.observe(current, self.now, self.now);
     }
 
     /// Refreshes whatever is there, at a server that rotates.
@@ -109,7 +137,8 @@ impl Process {
     fn stored(&self) -> Option<Stored> {
         let (versioned, _) = ready(self.store.load(&self.key)).unwrap()?;
         let record = Record::decode(versioned.bytes(), &self.key).unwrap();
-        Some(Stored { stamp: versioned.stamp(), record, history: History::Unbroken })
+        let stamp = versioned.stamp();
+        Some(Stored { stamp, record, history: self.history(Some(stamp)) })
     }
 
     fn swap(&self, expect: Expect, stamp: Stamp, record: &Record) -> Swapped {
@@ -117,9 +146,31 @@ impl Process {
         match ready(self.store.compare_and_swap(&self.key, expect, &new, Durability::Durable))
             .unwrap()
         {
-            Swap::Won { .. } => Swapped::Won { durable: true, history: History::Unbroken },
-            Swap::Lost(_) => Swapped::Lost(self.stored()),
+            Swap::Won { .. } => {
+                let replaced = match expect {
+                    Expect::Is(stamp) => Some(stamp),
+                    Expect::Absent => None,
+                };
+                Swapped::Won { durable: self.durable, history: self.history(replaced) }
+            }
+            Swap::Lost(_) => {
+                let untold = |stored| Stored { history: History::Untold, ..stored };
+                Swapped::Lost(self.stored().map(untold))
+            }
         }
+    }
+
+    fn history(&self, of: Option<Stamp>) -> History {
+        if of.is_some() && of == self.fell_after {
+            History::Broken(None)
+        } else {
+            History::Unbroken
+        }
+    }
+
+    /// How long it has waited.
+    fn waited(&self) -> Duration {
+        self.now.monotonic() - NOW.monotonic()
     }
 
     /// Puts a record into the store, whatever is there.
