@@ -1,0 +1,252 @@
+//! The history, put in order for the rules: who lived when, what each write, exchange and presentation was.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use token_testkit::{Answer, Presentation};
+
+use crate::history::{Entry, ExchangeEnd, SwapEnd, What};
+use crate::mark::Mark;
+use crate::record::{Record, State};
+use crate::time::At;
+
+/// One process.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    /// When `kill -9` was sent.
+    pub(super) killed: Option<At>,
+    /// From SIGSTOP to SIGCONT.
+    pub(super) stops: Vec<(At, At)>,
+}
+
+impl Life {
+    pub(super) fn is_dead(&self, at: At) -> bool {
+        self.killed.is_some_and(|killed| killed <= at)
+    }
+
+    /// For how long it stood still within this time.
+    pub(super) fn stood(&self, from: At, to: At) -> Duration {
+        let within = |(stop, go): &(At, At)| (*go.min(&to)).since(*stop.max(&from));
+        self.stops.iter().map(within).sum()
+    }
+}
+
+/// One compare-and-swap.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) process: u32,
+    pub(super) grant: u32,
+    pub(super) began: At,
+    pub(super) expect: Option<Mark>,
+    pub(super) stamp: Mark,
+    pub(super) digest: Mark,
+    pub(super) record: Record,
+    pub(super) end: Option<(At, SwapEnd)>,
+}
+
+impl Write {
+    /// When it was acknowledged.
+    pub(super) fn won(&self) -> Option<At> {
+        self.end.as_ref().filter(|(_, end)| *end == SwapEnd::Won).map(|(at, _)| *at)
+    }
+}
+
+/// One exchange, as its process saw it.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) process: u32,
+    pub(super) grant: u32,
+    pub(super) began: At,
+    pub(super) presented: Mark,
+    pub(super) sending: Option<At>,
+    pub(super) end: Option<(At, ExchangeEnd)>,
+}
+
+/// One token request, as the server saw it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) arrived: At,
+    pub(super) family: u64,
+    pub(super) presented: Mark,
+    /// Its place among the exchanges.
+    pub(super) exchange: usize,
+    /// When the server's rules decided, and what.
+    pub(super) decided: Option<(At, Decision)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Issued(Mark),
+    Reuse,
+    Refused,
+}
+
+/// What is looked up again and again.
+pub(super) struct Past {
+    pub(super) lives: HashMap<u32, Life>,
+    pub(super) writes: Vec<Write>,
+    pub(super) by_stamp: HashMap<Mark, usize>,
+    pub(super) exchanges: Vec<Exchange>,
+    pub(super) shown: Vec<Shown>,
+    /// The grant of each family, and the refresh token that it began with.
+    pub(super) families: HashMap<u64, (u32, Mark)>,
+    pub(super) end: At,
+    /// Token requests that no process has told of.
+    pub(super) strangers: Vec<Presentation>,
+}
+
+impl Past {
+    pub(super) fn new(entries: &[Entry], presentations: &[Presentation], server: At) -> Self {
+        let mut past = Self {
+            lives: HashMap::new(),
+            writes: Vec::new(),
+            by_stamp: HashMap::new(),
+            exchanges: Vec::new(),
+            shown: Vec::new(),
+            families: HashMap::new(),
+            end: entries.last().map_or(At(0), |entry| entry.at),
+            strangers: Vec::new(),
+        };
+        let mut by_id = HashMap::new();
+        for entry in entries {
+            past.take(entry, &mut by_id);
+        }
+        for life in past.lives.values_mut() {
+            // Who was killed while it stood stands no more.
+            let end = life.killed.unwrap_or(past.end);
+            life.stops.iter_mut().for_each(|(_, go)| *go = (*go).min(end));
+        }
+        for presentation in presentations {
+            past.take_presentation(presentation, server, &by_id);
+        }
+        past
+    }
+
+    fn take(&mut self, entry: &Entry, by_id: &mut HashMap<(u32, u32, u64), usize>) {
+        let (at, process, grant) = (entry.at, entry.process, entry.grant.unwrap_or_default());
+        let exchange = |n: &u64| by_id.get(&(process, grant, *n)).copied();
+        match &entry.what {
+            What::Started => _ = self.lives.entry(process).or_default(),
+            What::Killed { .. } => self.lives.entry(process).or_default().killed = Some(at),
+            What::Stopped => {
+                self.lives.entry(process).or_default().stops.push((at, At(u64::MAX)));
+            }
+            What::Continued => {
+                if let Some((_, go)) = self.lives.entry(process).or_default().stops.last_mut() {
+                    *go = at;
+                }
+            }
+            What::SignedIn { family, refresh } => {
+                self.families.insert(*family, (grant, *refresh));
+            }
+            What::Swap { expect, stamp, digest, record } => {
+                self.by_stamp.insert(*stamp, self.writes.len());
+                self.writes.push(Write {
+                    process,
+                    grant,
+                    began: at,
+                    expect: *expect,
+                    stamp: *stamp,
+                    digest: *digest,
+                    record: *record,
+                    end: None,
+                });
+            }
+            What::Swapped { stamp, end } => {
+                if let Some(place) = self.by_stamp.get(stamp) {
+                    self.writes[*place].end = Some((at, end.clone()));
+                }
+            }
+            What::Exchange { n, presented } => {
+                by_id.insert((process, grant, *n), self.exchanges.len());
+                self.exchanges.push(Exchange {
+                    process,
+                    grant,
+                    began: at,
+                    presented: *presented,
+                    sending: None,
+                    end: None,
+                });
+            }
+            What::Sending { n } => {
+                if let Some(place) = exchange(n) {
+                    self.exchanges[place].sending = Some(at);
+                }
+            }
+            What::Exchanged { n, end } => {
+                if let Some(place) = exchange(n) {
+                    self.exchanges[place].end = Some((at, end.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_presentation(
+        &mut self,
+        presentation: &Presentation,
+        server: At,
+        by_id: &HashMap<(u32, u32, u64), usize>,
+    ) {
+        let id = presentation.request_id.as_deref().and_then(|id| {
+            let mut parts = id.split('.');
+            let process = parts.next()?.parse().ok()?;
+            Some((process, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+        });
+        let exchange = id.and_then(|id| by_id.get(&id)).copied();
+        let (Some(exchange), Some(presented), Some(family)) =
+            (exchange, presentation.presented, presentation.family)
+        else {
+            // Who left before the request was read has presented nothing.
+            if presentation.presented.is_some() {
+                self.strangers.push(presentation.clone());
+            }
+            return;
+        };
+        let decision = match &presentation.decided {
+            Some(Answer::Issued { refresh: Some(refresh), .. }) => {
+                Some(Decision::Issued((*refresh).into()))
+            }
+            Some(Answer::ReuseDetected) => Some(Decision::Reuse),
+            Some(_) => Some(Decision::Refused),
+            None => None,
+        };
+        let decided_at = presentation.decided_at.map(|at| server.after(at));
+        self.shown.push(Shown {
+            arrived: server.after(presentation.at),
+            family,
+            presented: presented.into(),
+            exchange,
+            decided: decided_at.zip(decision),
+        });
+    }
+
+    /// Whether a process stood still within this time.
+    pub(super) fn stood(&self, process: u32, from: At, to: At) -> bool {
+        self.lives.get(&process).is_some_and(|life| !life.stood(from, to).is_zero())
+    }
+
+    pub(super) fn is_dead(&self, process: u32, at: At) -> bool {
+        self.lives.get(&process).is_some_and(|life| life.is_dead(at))
+    }
+
+    /// Whether anybody stood still within a write to this grant, with the store's lock, within this time.
+    pub(super) fn store_stood(&self, grant: u32, from: At, to: At) -> bool {
+        self.writes.iter().filter(|write| write.grant == grant && write.began < to).any(|write| {
+            let end = write.end.as_ref().map_or(self.end, |(at, _)| *at);
+            end > from && self.stood(write.process, write.began.max(from), end.min(to))
+        })
+    }
+
+    /// The intent under which an exchange was made: its process's last write of one before it.
+    pub(super) fn intent(&self, exchange: &Exchange) -> Option<&Write> {
+        let own = |write: &&Write| {
+            write.process == exchange.process
+                && write.grant == exchange.grant
+                && write.began <= exchange.began
+                && write.record.state == State::InFlight
+                && write.record.refresh == Some(exchange.presented)
+        };
+        self.writes.iter().rev().find(own)
+    }
+}
