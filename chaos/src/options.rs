@@ -43,7 +43,7 @@ pub(crate) struct Run {
     pub(crate) processes: u32,
 
     /// How many grants they share.
-    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) grants: u32,
 
     /// The seed of what is done to whom and when. The processes' own races it cannot repeat. Default: a random one.

@@ -12,12 +12,13 @@ use crate::run::plan::Manner;
 use crate::step::Step;
 use crate::time::takeover_bound;
 
-const CAUSES: [(Cause, &str, &str); 6] = [
+const CAUSES: [(Cause, &str, &str); 7] = [
     (Cause::Avoidable, "avoidable", "avoidable losses"),
     (Cause::Crashed, "w_crashed", "W: holder died before its answer was stored"),
     (Cause::AnswerLost, "w_answer_lost", "W: answer lost on its way"),
     (Cause::Paused, "p_paused", "P: holder stood still too long"),
     (Cause::PausedSending, "p_paused_sending", "P: stood still while it sent"),
+    (Cause::ServerLate, "server_late", "server slower than it promises"),
     (Cause::Superseded, "superseded", "no loss: login meanwhile"),
 ];
 

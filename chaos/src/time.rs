@@ -31,9 +31,9 @@ pub(crate) fn takeover_bound() -> Duration {
 }
 
 /// The longest that a caller may wait: one quarantine and one exchange of its own, each with the store's deadline on both
-/// sides, and this thrice, for a caller asks again when what it waited for was overtaken.
+/// sides, and this twice, for a caller asks again when what it waited for was overtaken.
 pub(crate) fn longest_wait() -> Duration {
-    (quarantine() + EXCHANGE_DEADLINE + 2 * STORE_DEADLINE) * 3
+    (quarantine() + EXCHANGE_DEADLINE + 2 * STORE_DEADLINE) * 2
 }
 
 /// Nanoseconds on the system's monotonic clock, which all processes of a machine share.

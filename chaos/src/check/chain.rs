@@ -15,6 +15,8 @@ pub(super) struct Chain {
     /// Places in [`Past::writes`].
     writes: Vec<usize>,
     place: HashMap<Mark, usize>,
+    /// The first place of each refresh token.
+    first: HashMap<Mark, usize>,
 }
 
 impl Chain {
@@ -26,7 +28,7 @@ impl Chain {
     pub(super) fn writes<'a>(
         &'a self,
         past: &'a Past,
-    ) -> impl DoubleEndedIterator<Item = (usize, &'a Write)> {
+    ) -> impl DoubleEndedIterator<Item = (usize, &'a Write)> + ExactSizeIterator {
         self.writes.iter().enumerate().map(|(place, write)| (place, &past.writes[*write]))
     }
 
@@ -38,9 +40,8 @@ impl Chain {
     }
 
     /// The first place whose record has this refresh token.
-    pub(super) fn first_with(&self, past: &Past, refresh: Mark) -> Option<usize> {
-        let has = |(_, write): &(usize, &Write)| write.record.refresh == Some(refresh);
-        self.writes(past).find(has).map(|(place, _)| place)
+    pub(super) fn first_with(&self, refresh: Mark) -> Option<usize> {
+        self.first.get(&refresh).copied()
     }
 }
 
@@ -71,7 +72,8 @@ pub(super) fn all(
                 violation(Rule::Torn, text, past.end, past.end);
                 break;
             };
-            if chain.writes.contains(write) && chain.writes.len() > past.writes.len() {
+            if chain.writes.len() > past.writes.len() {
+                violation(Rule::Torn, format!("{stamp} has replaced itself"), past.end, past.end);
                 break;
             }
             chain.writes.push(*write);
@@ -79,6 +81,9 @@ pub(super) fn all(
         }
         chain.writes.reverse();
         chain.place = chain.writes(past).map(|(place, write)| (write.stamp, place)).collect();
+        let last_first = chain.writes(past).rev();
+        chain.first =
+            last_first.filter_map(|(place, write)| Some((write.record.refresh?, place))).collect();
         for pair in chain.writes.windows(2) {
             let (before, after) = (&past.writes[pair[0]], &past.writes[pair[1]]);
             if after.record.version < before.record.version {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::history::{ExchangeEnd, What};
 use crate::mark::Mark;
-use crate::time::At;
+use crate::time::{At, SERVER_DRAIN};
 
 use super::chain::Chain;
 use super::past::{Decision, Exchange, Past, Shown};
@@ -23,6 +23,8 @@ pub(crate) enum Cause {
     Paused,
     /// P: who presented the token again stood still between its last look at the clock and the network.
     PausedSending,
+    /// The server went on with a request for longer after its sender was gone than it promises: the machine is too slow.
+    ServerLate,
     /// No loss: somebody had logged in meanwhile.
     Superseded,
 }
@@ -84,11 +86,16 @@ fn cause(
     if past.stood(again.process, sent, shown.arrived) {
         return Cause::PausedSending;
     }
+    let ended = again.end.as_ref().map(|(ended, _)| *ended);
+    let killed = past.lives.get(&again.process).and_then(|life| life.killed);
+    if ended.into_iter().chain(killed).min().is_some_and(|gone| at.since(gone) > SERVER_DRAIN) {
+        return Cause::ServerLate;
+    }
     let intent = past.intent(holder).map_or(holder.began, |intent| intent.began);
     let paused =
         past.stood(holder.process, intent, sent) || past.store_stood(again.grant, intent, sent);
     let held_out = if paused { Cause::Paused } else { Cause::Avoidable };
-    let stored = chain.first_with(past, token);
+    let stored = chain.first_with(token);
     if let Some(place) = stored.filter(|place| chain.in_by(past, *place) <= at) {
         // Stored over the intent of who presents it again, too late to keep that one from it?
         let over = past.intent(again).and_then(|intent| chain.place(intent.stamp));
@@ -113,7 +120,7 @@ fn cause(
 fn was_superseded(past: &Past, chain: &Chain, family: u64, at: At) -> bool {
     let first_of = |family: u64| {
         let (_, refresh) = past.families.get(&family)?;
-        chain.first_with(past, *refresh)
+        chain.first_with(*refresh)
     };
     let Some(own) = first_of(family) else { return true };
     past.families.keys().filter(|other| **other > family).any(|other| {

@@ -86,6 +86,10 @@ pub(super) struct Past {
     pub(super) lives: HashMap<u32, Life>,
     pub(super) writes: Vec<Write>,
     pub(super) by_stamp: HashMap<Mark, usize>,
+    /// The writes of each process to each grant.
+    by_writer: HashMap<(u32, u32), Vec<usize>>,
+    /// When somebody stood still within a write to a grant.
+    blocked: HashMap<u32, Vec<(At, At)>>,
     pub(super) exchanges: Vec<Exchange>,
     pub(super) shown: Vec<Shown>,
     /// The grant of each family, and the refresh token that it began with.
@@ -101,6 +105,8 @@ impl Past {
             lives: HashMap::new(),
             writes: Vec::new(),
             by_stamp: HashMap::new(),
+            by_writer: HashMap::new(),
+            blocked: HashMap::new(),
             exchanges: Vec::new(),
             shown: Vec::new(),
             families: HashMap::new(),
@@ -115,6 +121,15 @@ impl Past {
             // Who was killed while it stood stands no more.
             let end = life.killed.unwrap_or(past.end);
             life.stops.iter_mut().for_each(|(_, go)| *go = (*go).min(end));
+        }
+        for write in &past.writes {
+            let end = write.end.as_ref().map_or(past.end, |(at, _)| *at);
+            let stops = past.lives.get(&write.process).map(|life| life.stops.as_slice());
+            for (stop, go) in stops.unwrap_or_default() {
+                if *stop < end && *go > write.began {
+                    past.blocked.entry(write.grant).or_default().push((*stop, *go));
+                }
+            }
         }
         for presentation in presentations {
             past.take_presentation(presentation, server, &by_id);
@@ -141,6 +156,7 @@ impl Past {
             }
             What::Swap { expect, stamp, digest, record } => {
                 self.by_stamp.insert(*stamp, self.writes.len());
+                self.by_writer.entry((process, grant)).or_default().push(self.writes.len());
                 self.writes.push(Write {
                     process,
                     grant,
@@ -232,21 +248,17 @@ impl Past {
 
     /// Whether anybody stood still within a write to this grant, with the store's lock, within this time.
     pub(super) fn store_stood(&self, grant: u32, from: At, to: At) -> bool {
-        self.writes.iter().filter(|write| write.grant == grant && write.began < to).any(|write| {
-            let end = write.end.as_ref().map_or(self.end, |(at, _)| *at);
-            end > from && self.stood(write.process, write.began.max(from), end.min(to))
-        })
+        let blocked = self.blocked.get(&grant).map(Vec::as_slice).unwrap_or_default();
+        blocked.iter().any(|(stop, go)| *stop < to && *go > from)
     }
 
     /// The intent under which an exchange was made: its process's last write of one before it.
     pub(super) fn intent(&self, exchange: &Exchange) -> Option<&Write> {
-        let own = |write: &&Write| {
-            write.process == exchange.process
-                && write.grant == exchange.grant
-                && write.began <= exchange.began
+        let own = self.by_writer.get(&(exchange.process, exchange.grant))?;
+        own.iter().rev().map(|place| &self.writes[*place]).find(|write| {
+            write.began <= exchange.began
                 && write.record.state == State::InFlight
                 && write.record.refresh == Some(exchange.presented)
-        };
-        self.writes.iter().rev().find(own)
+        })
     }
 }

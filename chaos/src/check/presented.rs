@@ -111,7 +111,7 @@ fn may_follow(
         }
         Some((at, ExchangeEnd::Tokens { refresh: Some(refresh) })) if *at <= sent => {
             let chain = chains.get(first.grant as usize);
-            let stored = chain.and_then(|chain| chain.first_with(past, *refresh));
+            let stored = chain.and_then(|chain| chain.first_with(*refresh));
             let own = past.intent(second).and_then(|intent| chain?.place(intent.stamp));
             if stored.zip(own).is_some_and(|(stored, own)| stored < own) {
                 return Err("its successor was in the store".to_owned());

@@ -12,15 +12,18 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::step::Step;
-use crate::time::{ACCESS_LIFETIME, EXCHANGE_DEADLINE};
+use crate::time::ACCESS_LIFETIME;
 
 use super::Login;
 use super::grant::Grant;
 use super::refresher::Stepping;
 use super::store::Recorded;
 
-/// How long the lock holds: twice the longest exchange, as a careful person would choose.
-const TTL: Duration = Duration::from_secs(2);
+/// How long the lock holds: ten times an ordinary exchange, and less than the slowest ones.
+const TTL: Duration = Duration::from_secs(1);
+
+/// The deadline that HTTP clients come with.
+const HTTP_DEADLINE: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_millis(40);
 
@@ -85,7 +88,7 @@ async fn refresh<S: TokenStore>(
 ) {
     let set = TokenSet::new(tokens.access_token.as_str())
         .with_refresh_token(tokens.refresh_token.as_str());
-    match timeout(EXCHANGE_DEADLINE, refresher.refresh(Some(&set))).await {
+    match timeout(HTTP_DEADLINE, refresher.refresh(Some(&set))).await {
         Ok(Ok(new)) => {
             let access = new.access_token().map(AccessToken::expose_secret);
             let refresh = new.refresh_token().map(RefreshToken::expose_secret);

@@ -24,7 +24,7 @@ const ARMED: Duration = Duration::from_secs(5);
 const WITHIN_SWAP: Duration = Duration::from_millis(50);
 
 /// Each process is disturbed once in so long, on average: enough for most refreshes to be left alone.
-const BETWEEN: Duration = Duration::from_millis(1800);
+const BETWEEN: Duration = Duration::from_millis(2400);
 
 pub(super) struct Disturber {
     pub(super) plan: Plan,
