@@ -42,6 +42,28 @@ async fn a_login_here_is_in_force_there_although_its_old_token_was_good() {
     assert_eq!(kit.token_requests(), 1);
 }
 
+/// Who waits for another's refresh hears of it as well, and not only who watches the store.
+#[tokio::test]
+async fn tokens_that_a_call_finds_in_the_store_are_an_event() {
+    let kit = Kit::start();
+    let store = MemoryStore::new();
+    let here = kit.manager().store(store.clone()).build().unwrap();
+    here.ready().await.unwrap();
+    // It has no task that watches.
+    let there = kit.manager().store(store).one_shot().build().unwrap();
+    let mut events = there.events();
+    for _ in 0..2 {
+        here.refresh_now().await.unwrap();
+        there.expire_locally();
+        let new = there.token().await.unwrap().version();
+        event(&mut events, |event| matches!(event, Event::Adopted { version } if *version == new))
+            .await;
+    }
+    drop(there);
+    assert!(events.next().await.is_none(), "each is told once");
+    assert_eq!(kit.token_requests(), 3);
+}
+
 #[tokio::test]
 async fn a_login_here_revives_the_manager_there_that_had_given_up() {
     let kit = Kit::start();

@@ -1,30 +1,29 @@
-//! The requests.
+//! The requests that one process sends.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt};
 
+use crate::figures::Figures;
+use crate::kit::Kit;
 use crate::options::Options;
+use crate::sockets::share;
 use crate::target::{StampedeClient, Target};
 
-/// More tasks than this would only wait for sockets, longer than the short tokens live.
-const SUSTAINED_TASKS: u64 = 256;
-
-/// What came of the requests.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) requests: AtomicU64,
-    pub(crate) ok: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    pub(crate) unauthorized: AtomicU64,
-    pub(crate) replayed: AtomicU64,
-    pub(crate) first_failure: OnceLock<String>,
+/// A part of a run.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub(crate) enum Part {
+    /// So many requests, as concurrent as asked for.
+    Round,
+    /// Load for so many seconds. More tasks than sockets would only wait for those, longer than the short tokens live.
+    Sustained,
 }
 
 /// A request extension that counts how often the request was put on the wire.
@@ -37,56 +36,50 @@ impl Sends {
     }
 }
 
-/// What all tasks of one part share.
-struct Part {
+/// Sends a part; `revoked_by` revokes every access token when a third of the requests has begun. With a label the
+/// progress is shown.
+pub(crate) async fn send(
+    target: &Arc<Target>,
+    options: &Options,
+    part: Part,
+    revoked_by: Option<&Arc<Kit>>,
+    label: Option<&str>,
+) -> Figures {
+    let (tasks, total, end) = match part {
+        Part::Round => (options.concurrency.min(options.requests), Some(options.requests), None),
+        Part::Sustained => {
+            let end = Instant::now() + Duration::from_secs(options.seconds);
+            (options.concurrency.min(share(options.processes).into()), None, Some(end))
+        }
+    };
+    let body = (0..options.body_bytes).map(|n| b'a' + (n % 26) as u8).collect::<Vec<_>>();
+    let queue = Arc::new(Queue {
+        target: Arc::clone(target),
+        body: Bytes::from(body),
+        next: AtomicU64::new(0),
+        done: AtomicU64::new(0),
+        total,
+        end,
+        revocation: revoked_by.map(|kit| (options.requests / 3, Arc::clone(kit))),
+    });
+    let mut figures = work_off(&queue, tasks, label).await;
+    figures.seen = target.log.take();
+    figures
+}
+
+/// What all tasks share.
+struct Queue {
     target: Arc<Target>,
-    tally: Arc<Tally>,
     body: Bytes,
     next: AtomicU64,
     done: AtomicU64,
     total: Option<u64>,
     end: Option<Instant>,
-    revoke_at: Option<u64>,
+    /// Before which request, and by whom.
+    revocation: Option<(u64, Arc<Kit>)>,
 }
 
-/// One round: so many requests, as concurrent as asked for.
-pub(crate) async fn requests(
-    target: &Arc<Target>,
-    tally: &Arc<Tally>,
-    options: &Options,
-    what: &str,
-    revoke_at: Option<u64>,
-) {
-    let part =
-        Part { total: Some(options.requests), revoke_at, ..Part::new(target, tally, options) };
-    let label = format!("{} requests {what}", options.requests);
-    run(part, options.concurrency.min(options.requests), &label, options.json).await;
-}
-
-/// Load for so many seconds.
-pub(crate) async fn sustained(target: &Arc<Target>, tally: &Arc<Tally>, options: &Options) {
-    let end = Instant::now() + Duration::from_secs(options.seconds);
-    let part = Part { end: Some(end), ..Part::new(target, tally, options) };
-    let label = format!("{} s of load over many expiries", options.seconds);
-    run(part, options.concurrency.min(SUSTAINED_TASKS), &label, options.json).await;
-}
-
-impl Part {
-    fn new(target: &Arc<Target>, tally: &Arc<Tally>, options: &Options) -> Self {
-        Self {
-            target: Arc::clone(target),
-            tally: Arc::clone(tally),
-            body: Bytes::from(
-                (0..options.body_bytes).map(|n| b'a' + (n % 26) as u8).collect::<Vec<_>>(),
-            ),
-            next: AtomicU64::new(0),
-            done: AtomicU64::new(0),
-            total: None,
-            end: None,
-            revoke_at: None,
-        }
-    }
-
+impl Queue {
     /// The number of the next request, if there is to be one.
     fn next(&self) -> Option<u64> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -95,21 +88,17 @@ impl Part {
         (!over).then_some(number)
     }
 
-    async fn send(&self, client: &mut StampedeClient, number: u64) {
-        let tally = &self.tally;
-        tally.requests.fetch_add(1, Ordering::Relaxed);
+    async fn send(&self, client: &mut StampedeClient, number: u64, figures: &mut Figures) {
+        figures.requests += 1;
         let sends = Sends::default();
-        let failure = self.attempt(client, number, sends.clone()).await.err();
-        if sends.0.load(Ordering::Relaxed) > 1 {
-            tally.replayed.fetch_add(1, Ordering::Relaxed);
-        }
-        match failure {
-            None => tally.ok.fetch_add(1, Ordering::Relaxed),
-            Some(failure) => {
-                tally.first_failure.get_or_init(|| failure);
-                tally.failed.fetch_add(1, Ordering::Relaxed)
+        match self.attempt(client, number, sends.clone(), figures).await {
+            Ok(()) => figures.ok += 1,
+            Err(failure) => {
+                figures.failed += 1;
+                figures.first_failure.get_or_insert(failure);
             }
-        };
+        }
+        figures.replayed += u64::from(sends.0.load(Ordering::Relaxed) > 1);
         self.done.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -118,6 +107,7 @@ impl Part {
         client: &mut StampedeClient,
         number: u64,
         sends: Sends,
+        figures: &mut Figures,
     ) -> Result<(), String> {
         let method = self.target.method(number);
         let sent = if method == Method::GET { Bytes::new() } else { self.body.clone() };
@@ -129,14 +119,12 @@ impl Part {
             .map_err(|error| error.to_string())?;
         let client = client.ready().await.map_err(|error| chain(error.as_ref()))?;
         let answer = client.call(request).await.map_err(|error| chain(error.as_ref()))?;
-        if answer.status() == StatusCode::UNAUTHORIZED {
-            self.tally.unauthorized.fetch_add(1, Ordering::Relaxed);
-        }
+        figures.unauthorized += u64::from(answer.status() == StatusCode::UNAUTHORIZED);
         if !answer.status().is_success() {
             return Err(format!("the API answered {}", answer.status()));
         }
-        if self.target.has_kit() {
-            // The kit says what it received: a replayed body must be whole.
+        if self.target.echoes {
+            // A replayed body must be whole.
             let Ok(body) = answer.into_body().collect().await;
             let echo: serde_json::Value =
                 serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
@@ -152,39 +140,54 @@ impl Part {
     }
 }
 
-async fn run(part: Part, tasks: u64, label: &str, quiet: bool) {
-    let part = Arc::new(part);
+async fn work_off(queue: &Arc<Queue>, tasks: u64, label: Option<&str>) -> Figures {
     let mut workers = JoinSet::new();
     for _ in 0..tasks {
-        let part = Arc::clone(&part);
+        let queue = Arc::clone(queue);
         workers.spawn(async move {
-            let mut client = part.target.client.clone();
-            while let Some(number) = part.next() {
-                if part.revoke_at == Some(number) {
-                    part.target.revoke();
+            let mut client = queue.target.client.clone();
+            let mut figures = Figures::default();
+            while let Some(number) = queue.next() {
+                if let Some((revoke_at, kit)) = &queue.revocation
+                    && *revoke_at == number
+                {
+                    kit.revoke();
                 }
-                part.send(&mut client, number).await;
+                queue.send(&mut client, number, &mut figures).await;
             }
+            figures
         });
     }
     let start = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(500));
     tick.tick().await;
+    let mut figures = Figures::default();
     loop {
         tokio::select! {
-            worker = workers.join_next() => if worker.is_none() { break },
-            _ = tick.tick(), if !quiet => progress(label, &part, start),
+            worker = workers.join_next() => match worker {
+                Some(Ok(worked)) => figures += worked,
+                // A task that panicked has sent a request, and nobody knows what came of it.
+                Some(Err(error)) => {
+                    figures.failed += 1;
+                    figures.first_failure.get_or_insert(error.to_string());
+                }
+                None => break,
+            },
+            _ = tick.tick() => progress(label, queue, start),
         }
     }
-    if !quiet {
-        progress(label, &part, start);
+    progress(label, queue, start);
+    if label.is_some() {
         eprintln!();
     }
+    figures
 }
 
-fn progress(label: &str, part: &Part, start: Instant) {
-    let done = part.done.load(Ordering::Relaxed);
-    eprint!("\r{label}: {done} done in {:.1} s ", start.elapsed().as_secs_f64());
+fn progress(label: Option<&str>, queue: &Queue, start: Instant) {
+    if let Some(label) = label {
+        let done = queue.done.load(Ordering::Relaxed);
+        eprint!("\r{label}: {done} done in {:.1} s ", start.elapsed().as_secs_f64());
+    }
 }
 
 /// An error with its causes.

@@ -1,43 +1,42 @@
 //! Thousands of concurrent requests meet an expired token of a rotating authorization server: one refresh happens, and
-//! every request succeeds. Then every access token is revoked in mid-flight, and it happens again.
+//! every request succeeds. Then every access token is revoked, and it happens again. `--processes` does it with several
+//! processes that share the tokens.
 //!
 //! `cargo run --release --example stampede -- --help`
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Parser;
+use examples::Parent;
 
+mod figures;
+mod kit;
 mod load;
 mod occasions;
 mod options;
 mod report;
+mod senders;
 mod sockets;
 mod target;
 
-use self::load::Tally;
+use self::kit::Kit;
 use self::options::Options;
 use self::report::Report;
-use self::target::Target;
-
-/// How long the tokens of the last part live.
-const SHORT_LIFETIME: Duration = Duration::from_secs(1);
+use self::senders::Senders;
+use self::target::BoxError;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let parent = Parent::of_this_process();
     let options = Options::parse();
-    match run(&options).await {
-        Ok(report) => {
-            report.print(options.json);
-            match report.defect() {
-                None => ExitCode::SUCCESS,
-                Some(defect) => {
-                    eprintln!("stampede: {defect}");
-                    ExitCode::FAILURE
-                }
-            }
-        }
+    let outcome = match parent {
+        Some(parent) => senders::serve(parent, &options).await,
+        None => run(&options).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("stampede: {error}");
             ExitCode::FAILURE
@@ -45,27 +44,34 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<Report, Box<dyn std::error::Error + Send + Sync>> {
-    let target = Arc::new(Target::new(options).await?);
-    let tally = Arc::new(Tally::default());
+async fn run(options: &Options) -> Result<(), BoxError> {
+    let (kit, login) = match options.token_url {
+        Some(_) => (None, None),
+        None => {
+            let (kit, login) = Kit::start().await?;
+            (Some(Arc::new(kit)), Some(login))
+        }
+    };
+    let mut senders = Senders::start(options, login.as_ref()).await?;
     let start = Instant::now();
 
-    let what = if target.has_kit() { "at an expired token" } else { "at the first token" };
-    load::requests(&target, &tally, options, what, None).await;
-    if target.has_kit() {
-        let revoke_at = options.requests / 3;
-        load::requests(
-            &target,
-            &tally,
-            options,
-            "while every access token is revoked",
-            Some(revoke_at),
-        )
-        .await;
+    let what = if kit.is_some() { "at an expired token" } else { "at the first token" };
+    let mut figures = senders.round(options, what).await?;
+    if let Some(kit) = &kit {
+        for _ in 1..options.rounds {
+            figures += senders.revoked_round(options, kit).await?;
+        }
     }
     if options.seconds > 0 {
-        target.shorten_lifetime(SHORT_LIFETIME);
-        load::sustained(&target, &tally, options).await;
+        if let Some(kit) = &kit {
+            kit.shorten_lifetime();
+        }
+        figures += senders.sustained(options).await?;
     }
-    Ok(Report::new(&target, &tally, start.elapsed()).await)
+    let elapsed = start.elapsed();
+    senders.dismiss().await?;
+
+    let report = Report::new(options, figures, kit.as_deref(), elapsed);
+    report.print(options.json);
+    report.defect().map_or(Ok(()), |defect| Err(defect.into()))
 }

@@ -5,15 +5,24 @@ use clap::{Parser, ValueEnum};
 
 /// Thousands of concurrent requests, one expired token, one refresh.
 ///
-/// Without --token-url it starts a server of its own: two rounds of --requests, the second of which has every access
-/// token revoked in mid-flight, then --seconds of load on tokens that live one second.
+/// Without --token-url it starts a server of its own: --rounds of --requests, the first at an expired access token, each
+/// other with every access token revoked, then --seconds of load on tokens that live one second.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
-    /// Requests in each round.
+    /// Processes that send, each with a token manager of its own; more than one need a store that they can share.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) processes: u16,
+
+    /// Rounds of requests; against another server there is one.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rounds: u64,
+
+    /// Requests of each process in each round.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) requests: u64,
 
-    /// Tasks that send requests at the same time, over at most 256 sockets; at most 256 of them in the sustained part.
+    /// Tasks of each process that send requests at the same time, over at most 256 sockets of all processes; in the
+    /// sustained part no more tasks than sockets.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) concurrency: u64,
 

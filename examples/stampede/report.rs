@@ -1,16 +1,18 @@
 //! What is told at the end.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::load::Tally;
-use crate::target::Target;
+use crate::figures::Figures;
+use crate::kit::Kit;
+use crate::occasions::Occasions;
+use crate::options::Options;
 
 /// The figures of a run; the names are those of the JSON line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    processes: u16,
     requests: u64,
     ok: u64,
     failed: u64,
@@ -25,23 +27,31 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) async fn new(target: &Target, tally: &Tally, elapsed: Duration) -> Self {
-        let counters = target.kit_server().map(|server| server.counters());
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    pub(crate) fn new(
+        options: &Options,
+        figures: Figures,
+        kit: Option<&Kit>,
+        elapsed: Duration,
+    ) -> Self {
+        let mut seen = figures.seen;
+        seen.extend(kit.into_iter().flat_map(|kit| kit.log.take()));
+        let occasions = Occasions::new(seen);
+        let counters = kit.map(Kit::counters);
         Self {
-            requests: count(&tally.requests),
-            ok: count(&tally.ok),
-            failed: count(&tally.failed),
-            unauthorized: count(&tally.unauthorized),
-            replayed: count(&tally.replayed),
+            processes: options.processes,
+            requests: figures.requests,
+            ok: figures.ok,
+            failed: figures.failed,
+            unauthorized: figures.unauthorized,
+            replayed: figures.replayed,
             // The kit's own count where there is one: it sees what a client might not know of.
             token_requests: counters
-                .map_or(target.occasions.token_requests(), |counters| counters.token_requests),
-            expiries: target.occasions.count_occasions(),
+                .map_or(occasions.token_requests(), |counters| counters.token_requests),
+            expiries: occasions.count(),
             reuse_detected: counters
-                .map_or(target.occasions.refused_grants(), |counters| counters.reuse_detected),
+                .map_or(occasions.refused_grants(), |counters| counters.reuse_detected),
             elapsed_ms: elapsed.as_millis(),
-            first_failure: tally.first_failure.get().cloned(),
+            first_failure: figures.first_failure,
         }
     }
 
@@ -54,6 +64,7 @@ impl Report {
         let seconds = self.elapsed_ms as f64 / 1000.0;
         println!();
         for (what, figure) in [
+            ("processes", self.processes.into()),
             ("requests", self.requests),
             ("  succeeded", self.ok),
             ("  failed", self.failed),

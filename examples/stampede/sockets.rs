@@ -1,4 +1,4 @@
-//! A client that never has more than 256 sockets open.
+//! A client that never has more sockets open than it may.
 
 use std::future::Future;
 use std::io;
@@ -23,10 +23,11 @@ use crate::load::Sends;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-const SOCKETS: usize = 256;
+/// Of all processes: a server that has to accept more might not be allowed to.
+const SOCKETS: u16 = 256;
 
-/// hyper's client with at most 256 requests on the wire. The limit is below the layer, so that all requests meet the
-/// expired token.
+/// hyper's client with as many requests on the wire as it has sockets. The limit is below the layer, so that all requests
+/// meet the expired token.
 #[derive(Clone)]
 pub(crate) struct Sockets {
     client: Client<LimitedConnector, ReplayBody<Full<Bytes>>>,
@@ -34,12 +35,17 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    pub(crate) fn new() -> Self {
-        let connector =
-            LimitedConnector { connector: connector(), sockets: Arc::new(Semaphore::new(SOCKETS)) };
+    pub(crate) fn new(sockets: u16) -> Self {
+        let permits = || Arc::new(Semaphore::new(sockets.into()));
+        let connector = LimitedConnector { connector: connector(), sockets: permits() };
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { client, requests: Arc::new(Semaphore::new(SOCKETS)) }
+        Self { client, requests: permits() }
     }
+}
+
+/// How many sockets each of so many processes may have.
+pub(crate) fn share(processes: u16) -> u16 {
+    SOCKETS / processes
 }
 
 impl Service<Request<ReplayBody<Full<Bytes>>>> for Sockets {

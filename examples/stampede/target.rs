@@ -1,28 +1,23 @@
 //! What the requests go to, and the client that sends them.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Method;
 use token_core::endpoint::{ClientAuth, TokenEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
 use token_store_file::FileStore;
-use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
+use token_testkit::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use tower::Layer;
 use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
 
+use crate::kit::Login;
 use crate::load::chain;
-use crate::occasions::{Occasions, Watched};
+use crate::occasions::{Log, Watched};
 use crate::options::{ClientAuthentication, Options, Store};
-use crate::sockets::{Sockets, connector};
+use crate::sockets::{Sockets, connector, share};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The first token of the kit's server is to be expired when the requests come.
-const FIRST_LIFETIME: Duration = Duration::from_millis(200);
-
-/// The tokens of the two rounds outlive them, so that each round has one occasion.
-const ROUND_LIFETIME: Duration = Duration::from_secs(300);
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The layer under test around a client that never opens more sockets than it may.
 pub(crate) type StampedeClient = TokenRefresh<Sockets>;
@@ -30,35 +25,31 @@ pub(crate) type StampedeClient = TokenRefresh<Sockets>;
 pub(crate) struct Target {
     pub(crate) client: StampedeClient,
     pub(crate) url: http::Uri,
-    pub(crate) occasions: Occasions,
-    kit: Option<AuthorizationServer>,
+    pub(crate) log: Log,
+    /// Whether the API says what it received, as the kit's does.
+    pub(crate) echoes: bool,
     method: Option<Method>,
 }
 
 impl Target {
-    pub(crate) async fn new(options: &Options) -> Result<Self, BoxError> {
-        match &options.token_url {
-            Some(token_url) => Self::other(options, token_url).await,
-            None => Self::kit(options).await,
+    /// The kit's server if there is a login of it, else the one that the options name.
+    pub(crate) async fn new(options: &Options, login: Option<&Login>) -> Result<Self, BoxError> {
+        match (login, &options.token_url) {
+            (Some(login), _) => Self::kit(options, login),
+            (None, Some(token_url)) => Self::other(options, token_url).await,
+            (None, None) => Err("there is no server".into()),
         }
     }
 
-    /// A server of our own, with a login whose access token has expired.
-    async fn kit(options: &Options) -> Result<Self, BoxError> {
-        let server = AuthorizationServer::builder().access_lifetime(FIRST_LIFETIME).start()?;
-        let login = server.sign_in(DEFAULT_CLIENT_ID);
-        let end = SystemTime::now() + login.expires_in();
-        tokio::time::sleep(login.expires_in()).await;
-        server.set_access_lifetime(ROUND_LIFETIME);
-        let seed = TokenSet::new(login.access_token())
-            .with_refresh_token(login.refresh_token())
-            .with_expires_at(end);
+    fn kit(options: &Options, login: &Login) -> Result<Self, BoxError> {
+        let seed = TokenSet::new(login.access_token.as_str())
+            .with_refresh_token(login.refresh_token.as_str())
+            .with_expires_at(login.expires_at);
         let auth = ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
-        let (url, origin) = (server.api_url().parse()?, server.origin().to_owned());
-        let occasions = Occasions::default();
-        let (_, client) =
-            client(&server.token_url(), auth, seed, &origin, &occasions, &options.store)?;
-        Ok(Self { client, url, occasions, kit: Some(server), method: options.method.clone() })
+        let log = Log::default();
+        let (_, client) = client(options, &login.token_url, auth, seed, &login.origin, &log)?;
+        let url = login.api_url.parse()?;
+        Ok(Self { client, url, log, echoes: true, method: options.method.clone() })
     }
 
     /// Somebody else's server, asked for its first token before the load begins.
@@ -85,8 +76,8 @@ impl Target {
         };
         let origin = format!("{scheme}://{authority}");
         let seed = TokenSet::from_refresh_token(text(&options.refresh_token));
-        let occasions = Occasions::default();
-        let (tokens, client) = client(token_url, auth, seed, &origin, &occasions, &options.store)?;
+        let log = Log::default();
+        let (tokens, client) = client(options, token_url, auth, seed, &origin, &log)?;
         tokens.ready().await.map_err(|error| {
             let why = error.refresh_error().map_or(error.to_string(), |cause| chain(cause));
             format!(
@@ -95,30 +86,7 @@ impl Target {
             )
         })?;
         let method = Some(options.method.clone().unwrap_or(Method::GET));
-        Ok(Self { client, url, occasions, kit: None, method })
-    }
-
-    pub(crate) fn has_kit(&self) -> bool {
-        self.kit.is_some()
-    }
-
-    pub(crate) fn kit_server(&self) -> Option<&AuthorizationServer> {
-        self.kit.as_ref()
-    }
-
-    /// Refuses every access token from now on. Another server cannot be told to.
-    pub(crate) fn revoke(&self) {
-        if let Some(server) = &self.kit {
-            self.occasions.revoked();
-            server.revoke_access_tokens();
-        }
-    }
-
-    pub(crate) fn shorten_lifetime(&self, lifetime: Duration) {
-        if let Some(server) = &self.kit {
-            server.set_access_lifetime(lifetime);
-            self.revoke();
-        }
+        Ok(Self { client, url, log, echoes: false, method })
     }
 
     /// GET and POST in turn, unless one was asked for.
@@ -132,21 +100,24 @@ impl Target {
 }
 
 fn client(
+    options: &Options,
     token_url: &str,
     auth: ClientAuth,
     seed: TokenSet,
     origin: &str,
-    occasions: &Occasions,
-    store: &Store,
+    log: &Log,
 ) -> Result<(TokenManager, StampedeClient), BoxError> {
-    let endpoint =
-        Watched { endpoint: HyperEndpoint::new(connector()), occasions: occasions.clone() };
+    let endpoint = Watched { endpoint: HyperEndpoint::new(connector()), log: log.clone() };
     let endpoint = TokenEndpoint::refresh_token(endpoint, token_url, auth);
-    let builder = TokenManager::builder(endpoint).key(TokenKey::new("stampede")?).seed(seed);
-    let tokens = match store {
+    let builder = TokenManager::builder(endpoint)
+        .key(TokenKey::new("stampede")?)
+        .seed(seed)
+        // The tokens are revoked on purpose, faster than a manager would put up with.
+        .refusals(u32::MAX, Duration::MAX);
+    let tokens = match &options.store {
         Store::Memory => builder.build()?,
         Store::File(directory) => builder.store(FileStore::open(directory)?).build()?,
     };
     let layer = TokenRefreshLayer::new(tokens.clone(), Origins::only(origin)?);
-    Ok((tokens, layer.layer(Sockets::new())))
+    Ok((tokens, layer.layer(Sockets::new(share(options.processes)))))
 }

@@ -179,17 +179,12 @@ impl Deadline {
         now.monotonic() >= self.monotonic || now.wall() >= self.wall
     }
 
-    /// Whether both clocks say so, for decisions that would be harmful too early.
-    pub(crate) fn passed_for_sure(&self, now: Moment) -> bool {
-        now.monotonic() >= self.monotonic && now.wall() >= self.wall
-    }
-
     /// How long until [`passed`](Self::passed), if neither clock is set.
     pub(crate) fn remaining(&self, now: Moment) -> Duration {
         self.monotonic.saturating_sub(now.monotonic()).min(self.wall.saturating_sub(now.wall()))
     }
 
-    /// How long until [`passed_for_sure`](Self::passed_for_sure), if neither clock is set.
+    /// How long until both clocks say so, for decisions that would be harmful too early.
     pub(crate) fn remaining_for_sure(&self, now: Moment) -> Duration {
         self.monotonic.saturating_sub(now.monotonic()).max(self.wall.saturating_sub(now.wall()))
     }
@@ -300,7 +295,7 @@ mod tests {
             START.wall().saturating_sub(year),
         );
         assert!(deadlines.is_expired(set_back));
-        assert!(!deadlines.ended.unwrap().passed_for_sure(set_back));
+        assert!(!deadlines.ended.unwrap().remaining_for_sure(set_back).is_zero());
     }
 
     #[test]

@@ -13,6 +13,16 @@ pub(crate) enum Guard {
     GenerationFence,
     /// Another's intent is left alone until its request must be over: or both send.
     Quarantine,
+    /// What a process that is gone has sent is given the time to arrive: or it arrives after the token was sent again.
+    Drain,
+    /// A refresh token that this process sent is not sent again, whatever a store that fell back says of it.
+    SpentLedger,
+    /// An intent that the store may forget is not acted on.
+    DurableIntent,
+    /// After a store has fallen back nothing is sent before everybody has had the time to bring back what it lost.
+    SettleBarrier,
+    /// Within a grace window a token is sent again only while the window is open for sure.
+    GraceWindow,
     /// After an unknown outcome of its own, a process does not send again before the rule allows it.
     OwnAttempt,
     /// After an unknown outcome nothing is sent while the access token still serves: or a good login is risked early.
@@ -98,8 +108,9 @@ mod tests {
     use super::Guard;
     use crate::http::tests as http;
     use crate::manager::tests::rules;
+    use crate::protocol::UnknownOutcome;
     use crate::protocol::explorer::{self, Scope, TWO};
-    use crate::protocol::{UnknownOutcome, tests as protocol};
+    use crate::protocol::tests::{self as protocol, settle, takeover, unknown_outcome};
 
     fn explore(scope: Scope) {
         explorer::explore(scope);
@@ -111,6 +122,17 @@ mod tests {
         (Guard::SendGate, || explore(TWO)),
         (Guard::GenerationFence, || explore(Scope { rule: UnknownOutcome::RequireLogin, ..TWO })),
         (Guard::Quarantine, || explore(TWO)),
+        (Guard::Drain, || explore(Scope { crashes: 1, tells_dead_holder: true, ..TWO })),
+        (
+            Guard::SpentLedger,
+            takeover::a_token_that_was_sent_is_not_sent_again_because_the_record_says_idle,
+        ),
+        (Guard::DurableIntent, settle::an_intent_that_does_not_last_is_undone_and_nothing_is_sent),
+        (
+            Guard::SettleBarrier,
+            settle::a_record_from_before_the_fall_is_presented_only_after_the_barrier,
+        ),
+        (Guard::GraceWindow, unknown_outcome::a_window_that_may_be_over_is_not_used),
         (Guard::OwnAttempt, || explore(Scope { processes: 1, flights: 2, ..TWO })),
         (Guard::HoldOff, || explore(Scope { processes: 1, flights: 2, ..TWO })),
         (Guard::HighWater, protocol::a_store_that_fell_back_is_repaired_and_not_believed),

@@ -39,7 +39,7 @@ pub use self::error::{Error, ErrorKind};
 pub use self::freshness::Freshness;
 pub use self::key::TokenKey;
 pub use self::manager::{Health, Shutdown, Status, TokenManager, TokenManagerBuilder};
-pub use self::protocol::UnknownOutcome;
+pub use self::protocol::{GraceWindow, UnknownOutcome};
 pub use self::refresher::{OAuthError, Outcome, RefreshError, Refresher, Spends};
 pub use self::secret::{AccessToken, RefreshToken, Secret};
 pub use self::source::TokenSource;

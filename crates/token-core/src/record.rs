@@ -32,6 +32,9 @@ pub(crate) struct Record {
     pub(crate) obtained_at: Duration,
     /// The seeds that this grant has taken over, oldest first.
     pub(crate) seeds: Vec<SeedFingerprint>,
+    /// The store had lost or fallen behind this record, and somebody may know a newer one: nothing is presented before
+    /// everybody has had the time to say so.
+    pub(crate) settling: bool,
 }
 
 /// What may be done with a record's refresh token.
@@ -69,11 +72,16 @@ impl Record {
             refreshed_at: None,
             obtained_at: at,
             seeds: Vec::new(),
+            settling: false,
         }
     }
 
     pub(crate) fn with_state(&self, state: State) -> Self {
         Self { state, ..self.clone() }
+    }
+
+    pub(crate) fn settling(&self, settling: bool) -> Self {
+        Self { settling, ..self.clone() }
     }
 
     pub(crate) fn attempt(&self) -> Option<Stamp> {
@@ -160,6 +168,8 @@ struct Wire {
     token_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    settling: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seeds: Vec<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -206,6 +216,7 @@ impl Wire {
             refresh_expires_at: fixed(tokens.refresh_expires),
             token_type: tokens.token_type.clone(),
             scope: tokens.scope.clone(),
+            settling: record.settling,
             seeds: record
                 .seeds
                 .iter()
@@ -253,6 +264,7 @@ impl Wire {
             refreshed_at: self.refreshed_at.map(|at| at.0),
             obtained_at: self.obtained_at.0,
             seeds,
+            settling: self.settling,
         })
     }
 }
@@ -344,6 +356,7 @@ mod tests {
             .with_extra("locationId", "x".into());
         let record =
             Record::brought(Version::new(3, 4), tokens, Duration::from_millis(1_767_225_600_123));
-        Record { state, ..record }.with_seeds(Vec::new(), Some(SeedFingerprint::of(&["seed"])))
+        Record { state, settling: true, ..record }
+            .with_seeds(Vec::new(), Some(SeedFingerprint::of(&["seed"])))
     }
 }

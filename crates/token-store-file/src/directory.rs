@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use token_core::store::{
-    Cursor, Durability, Expect, Liveness, Page, Stamp, StoreError, StoreErrorKind, StoreKey, Swap,
-    Versioned,
+    Cursor, Durability, Expect, Liveness, Page, Provenance, Stamp, StoreError, StoreErrorKind,
+    StoreKey, Swap, Versioned,
 };
 use zeroize::Zeroizing;
 
@@ -103,7 +103,7 @@ impl Records {
                 .map_err(failed(Effect::Perhaps))?;
         }
         drop(lock);
-        Ok(Swap::Won { durable })
+        Ok(Swap::Won { durable, replaced: Provenance::default() })
     }
 
     pub(crate) fn holder(&self, key: &StoreKey, attempt: Stamp) -> Liveness {

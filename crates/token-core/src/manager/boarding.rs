@@ -109,6 +109,7 @@ impl Inner {
         }
         if let Some((failure, wait)) =
             state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)
+            && !demand.repair
             && !(cause == Cause::Hand && failure.yields_to_hand())
             && !(self.settings.one_shot && matches!(failure, Failure::NeedsLogin(_)))
         {

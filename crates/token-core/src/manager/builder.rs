@@ -9,7 +9,9 @@ use crate::config_error::ConfigError;
 use crate::event::EventSender;
 use crate::freshness::Freshness;
 use crate::key::TokenKey;
-use crate::protocol::{Backoff, BackoffPolicy, Policy, Replica, Seed, TokenBucket, UnknownOutcome};
+use crate::protocol::{
+    Backoff, BackoffPolicy, GraceWindow, Policy, Replica, Seed, TokenBucket, UnknownOutcome,
+};
 use crate::refresher::ErasedRefresher;
 use crate::store::{MemoryStore, SharedStore, TokenStore, erase};
 use crate::token::TokenSet;
@@ -65,6 +67,7 @@ pub struct TokenManagerBuilder {
     clock: Arc<dyn Clock>,
     freshness: Freshness,
     unknown_outcome: UnknownOutcome,
+    grace: Option<GraceWindow>,
     exchange_deadline: Duration,
     store_deadline: Duration,
     drain: Duration,
@@ -84,6 +87,7 @@ impl TokenManagerBuilder {
             clock: Arc::new(SystemClock::new()),
             freshness: Freshness::default(),
             unknown_outcome: UnknownOutcome::default(),
+            grace: None,
             exchange_deadline: DEFAULT_EXCHANGE_DEADLINE,
             store_deadline: DEFAULT_STORE_DEADLINE,
             drain: DEFAULT_DRAIN,
@@ -124,6 +128,13 @@ impl TokenManagerBuilder {
     /// Sets what is done after a refresh whose outcome nobody knows. Default: [`UnknownOutcome::PresentAgain`].
     pub fn unknown_outcome(mut self, rule: UnknownOutcome) -> Self {
         self.unknown_outcome = rule;
+        self
+    }
+
+    /// Sets the server's grace window: within it a refresh token whose outcome is unknown is presented again, whatever
+    /// [`unknown_outcome`](Self::unknown_outcome) says. Default: none, as RFC 9700 §4.14.2 has it.
+    pub fn grace_window(mut self, window: GraceWindow) -> Self {
+        self.grace = Some(window);
         self
     }
 
@@ -207,19 +218,24 @@ impl TokenManagerBuilder {
             None => TokenKey::new(DEFAULT_NAME)?,
         };
         let seed = self.seed.map(|tokens| Seed::new(tokens, self.clock.now())).transpose()?;
+        let store = self.store.unwrap_or_else(|| erase(MemoryStore::new()));
+        let capabilities = store.capabilities();
         let policy = Policy {
             freshness: self.freshness,
             exchange_deadline: self.exchange_deadline,
             send_gate: DEFAULT_SEND_GATE,
             drain: self.drain,
             unknown_outcome: self.unknown_outcome,
+            grace: self.grace,
+            tells_dead_holder: capabilities.tells_dead_holder,
+            may_regress: capabilities.may_regress,
             dice: fastrand::f64(),
         };
         let inner = Arc::new(Inner {
             store_key: key.to_store_key(),
             events: EventSender::new(key.to_string()),
             key,
-            store: self.store.unwrap_or_else(|| erase(MemoryStore::new())),
+            store,
             refresher: self.refresher,
             clock: self.clock,
             settings: Settings {

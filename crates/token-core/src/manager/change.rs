@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::event::Event;
-use crate::protocol::{Change, Swapped};
+use crate::protocol::{Change, History, Stored, Swapped};
 use crate::store::{Expect, Stamp, StoreError, StoreErrorKind};
 
 use super::inner::Inner;
@@ -34,13 +34,14 @@ impl Inner {
             )
         };
         for _ in 0..TRIES {
+            let asked = self.clock.now();
             let current = self.load().await.map_err(failed)?;
-            let expect = current.as_ref().map_or(Expect::Absent, |(stamp, _)| Expect::Is(*stamp));
+            let expect = current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
             let record = {
                 let state = self.state();
                 // The store may have fallen back: a change follows the newest version that this process has seen.
                 let known = state.replica.known().map(|known| &known.record);
-                let stored = current.as_ref().map(|(_, record)| record);
+                let stored = current.as_ref().map(|stored| &stored.record);
                 let newest = if stored.map(|r| r.version) >= known.map(|r| r.version) {
                     stored
                 } else {
@@ -50,14 +51,14 @@ impl Inner {
             };
             let stamp = Stamp::random();
             let won = match self.swap(expect, stamp, &record).await {
-                Ok(Swapped::Won) => true,
+                Ok(Swapped::Won { .. }) => true,
                 Ok(Swapped::Lost(_)) => false,
                 Err(error) if error.kind() == StoreErrorKind::Indeterminate => {
                     let now = self.load().await.map_err(failed)?;
-                    match now {
-                        Some((found, _)) if found == stamp => true,
+                    match now.map(|stored| stored.stamp) {
+                        Some(found) if found == stamp => true,
                         // Somebody may have gone on from it: to make it again would bring a used refresh token back.
-                        Some((found, _)) if expect != Expect::Is(found) => {
+                        Some(found) if expect != Expect::Is(found) => {
                             return Err(failed(error));
                         }
                         _ => false,
@@ -71,7 +72,8 @@ impl Inner {
             let version = record.version;
             {
                 let mut state = self.state();
-                state.replica.observe(Some((stamp, record)), self.clock.now());
+                let written = Stored { stamp, record, history: History::Unbroken };
+                state.replica.observe(Some(written), asked, self.clock.now());
                 state.backoff.clear();
                 state.last_error = None;
                 self.publish(&mut state);

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::protocol::{Demand, Replica};
+use crate::protocol::{Demand, Failure, Replica};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
@@ -55,12 +55,20 @@ impl Inner {
         if state.flight.is_some() {
             return wait(LONGEST_SLEEP);
         }
+        let blocked = state.backoff.blocked(now.monotonic(), false);
+        if state.replica.needs_repair() {
+            // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
+            return match blocked {
+                Some((Failure::Store(_), blocked)) => wait(blocked.unwrap_or(POLL)),
+                _ => Plan::Refresh(Demand { repair: true, ..Demand::default() }),
+            };
+        }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
         let dead = matches!(known.record.state, RecordState::Dead { .. });
         let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
             return wait(LONGEST_SLEEP);
         };
-        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic(), false) {
+        if let Some((_, blocked)) = blocked {
             return wait(blocked.unwrap_or(LONGEST_SLEEP));
         }
         if stale.passed(now) {
@@ -74,7 +82,7 @@ impl Inner {
 
     /// Takes in what the store holds now. Returns whether that was news.
     pub(super) async fn look(&self) -> bool {
-        let seen = self.state().replica.stamp();
+        let (seen, asked) = (self.state().replica.stamp(), self.clock.now());
         let Ok(current) = self.load().await else { return false };
         let (news, before, after) = {
             let mut state = self.state();
@@ -84,7 +92,7 @@ impl Inner {
             }
             let version = |replica: &Replica| replica.known().map(|known| known.record.version);
             let before = version(&state.replica);
-            let news = state.replica.observe(current, self.clock.now());
+            let news = state.replica.observe(current, asked, self.clock.now());
             let after = version(&state.replica);
             if after != before {
                 // What failed for the tokens before may work for these. Another's failure is a write too, and no news.

@@ -12,10 +12,12 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::event::Event as Report;
 use crate::flight::Flight;
-use crate::protocol::{Action, Demand, Event, Failure, Swapped};
+use crate::protocol::{Action, Demand, Event, Failure, History, Stored, Swapped};
 use crate::record::Record;
 use crate::refresher::RefreshError;
-use crate::store::{Durability, Expect, Stamp, StoreError, StoreErrorKind, Swap, Versioned};
+use crate::store::{
+    Durability, Expect, Liveness, Provenance, Stamp, StoreError, StoreErrorKind, Swap, Versioned,
+};
 use crate::token::TokenSet;
 
 use super::first;
@@ -55,6 +57,7 @@ impl Inner {
                     Event::Swapped(self.swap(expect, stamp, &record).await)
                 }
                 Action::Exchange { tokens } => self.exchange(tokens.as_ref()).await,
+                Action::AskHolder { attempt } => Event::Holder(self.holder(attempt).await),
                 Action::Watch { since, at_most } if watched == Some(since) => {
                     // The watch ended for no reason; a store may do that, but not in a loop.
                     watched = None;
@@ -62,11 +65,11 @@ impl Inner {
                     Event::Woken
                 }
                 Action::Watch { since, at_most } => {
-                    watched = Some(since);
                     let changed = self.store.changed(&self.store_key, since, at_most);
-                    let timeout = self.clock.sleep(at_most);
+                    let until = self.clock.now().monotonic().saturating_add(at_most);
                     // Whether it changed, timed out or failed, the next look says.
-                    let _ = first(changed, timeout).await;
+                    let _ = first(changed, self.clock.sleep(at_most)).await;
+                    watched = (self.clock.now().monotonic() < until).then_some(since);
                     Event::Woken
                 }
                 Action::Pause(pause) => {
@@ -139,9 +142,9 @@ impl Inner {
         self.wake.notify_one();
     }
 
-    pub(super) async fn load(&self) -> Result<Option<(Stamp, Record)>, StoreError> {
+    pub(super) async fn load(&self) -> Result<Option<Stored>, StoreError> {
         let loaded = self.in_time(self.store.load(&self.store_key)).await?;
-        loaded.map(|(versioned, _)| self.decode(&versioned)).transpose()
+        loaded.map(|(found, provenance)| self.decode(&found, history(&provenance))).transpose()
     }
 
     pub(super) async fn swap(
@@ -153,17 +156,25 @@ impl Inner {
         let new = Versioned::new(stamp, record.encode(&self.store_key));
         let swap = self.store.compare_and_swap(&self.store_key, expect, &new, Durability::Durable);
         match self.in_time(swap).await? {
-            Swap::Won { .. } => Ok(Swapped::Won),
-            Swap::Lost(current) => {
-                current.map(|current| self.decode(&current)).transpose().map(Swapped::Lost)
+            Swap::Won { durable, replaced } => {
+                Ok(Swapped::Won { durable, history: history(&replaced) })
             }
+            Swap::Lost(current) => current
+                .map(|current| self.decode(&current, History::Untold))
+                .transpose()
+                .map(Swapped::Lost),
         }
     }
 
-    fn decode(&self, versioned: &Versioned) -> Result<(Stamp, Record), StoreError> {
+    async fn holder(&self, attempt: Stamp) -> Liveness {
+        let asked = async { Ok(self.store.holder(&self.store_key, attempt).await) };
+        self.in_time(asked).await.unwrap_or(Liveness::Unknown)
+    }
+
+    fn decode(&self, versioned: &Versioned, history: History) -> Result<Stored, StoreError> {
         let record = Record::decode(versioned.bytes(), &self.store_key)
             .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error.to_string()))?;
-        Ok((versioned.stamp(), record))
+        Ok(Stored { stamp: versioned.stamp(), record, history })
     }
 
     async fn in_time<T>(
@@ -198,6 +209,13 @@ impl Inner {
         }
         Event::Exchanged { sent, result }
     }
+}
+
+fn history(provenance: &Provenance) -> History {
+    if !provenance.is_broken() {
+        return History::Unbroken;
+    }
+    History::Broken(provenance.read_in.clone())
 }
 
 /// Lands a flight whose task was dropped: the waiters must not wait for a runtime that is gone.

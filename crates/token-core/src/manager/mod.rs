@@ -128,7 +128,7 @@ impl TokenManager {
         let rejected = rejected.version();
         let newer_than =
             if Guard::RejectedVersion.on() { Some(rejected) } else { self.inner.known_version() };
-        let demand = Demand { newer_than, refused: true, lasting: None };
+        let demand = Demand { newer_than, refused: true, ..Demand::default() };
         self.inner.obtain(demand, Cause::Refusal).await
     }
 

@@ -53,6 +53,12 @@ impl Inner {
                 "the store failed, and without it a one-time refresh token is not sent; see that the store works",
                 error.clone(),
             ),
+            Failure::NotDurable => Error::new(
+                key,
+                ErrorKind::Store,
+                "the store did not confirm that the intent lasts, so nothing was sent; see that its replicas work; it is \
+                 tried again by itself",
+            ),
             Failure::Late => Error::new(
                 key,
                 ErrorKind::Store,
@@ -80,6 +86,7 @@ impl Inner {
         for note in notes {
             self.events.send(match note {
                 Note::SeedTaken(version) => Event::SeedTaken { version },
+                Note::Adopted(version) => Event::Adopted { version },
                 Note::TakenOver => Event::TakenOver,
                 Note::RecordRepaired => Event::RecordRepaired,
                 Note::CommitDelayed => Event::CommitDelayed,

@@ -3,7 +3,7 @@ use crate::record::{DeadReason, Record, State};
 use crate::token::TokenSet;
 use crate::version::Version;
 
-use super::replica::Seed;
+use super::seed::Seed;
 
 /// What somebody does to a grant by hand. Each starts a new epoch, so that it wins over whatever is under way.
 #[derive(Clone, Debug)]

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::guard::Guard;
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::refresher::Spends;
 use crate::store::Expect;
 use crate::token::TokenSet;
 use crate::version::Version;
 
-use super::flight::{
-    Action, At, COMMIT_PAUSE, Context, Event, LONGEST_COMMIT_PAUSE, Pending, Swapped,
-};
+use super::action::{Action, Context, Event, Swapped};
+use super::flight::{At, COMMIT_PAUSE, LONGEST_COMMIT_PAUSE, Pending};
 use super::replica::{Attempt, Fate, Note, Replica};
 
 impl Replica {
@@ -24,6 +23,7 @@ impl Replica {
         sent: Moment,
         ctx: &Context<'_>,
     ) -> Action {
+        let sent = self.issued(base.as_ref(), sent);
         let tokens = tokens.anchored(sent);
         let record = match &base {
             None => Record::brought(Version::FIRST, tokens, sent.wall()),
@@ -49,6 +49,22 @@ impl Replica {
             phase.answered = true;
         }
         self.join(record, COMMIT_PAUSE, ctx)
+    }
+
+    /// When the tokens of an answer were issued at the earliest: a server that repeats its first answer repeats the
+    /// lifetimes of then.
+    fn issued(&self, base: Option<&Record>, sent: Moment) -> Moment {
+        let presented_before = base.is_some_and(|base| base.state != State::Idle);
+        match (self.policy.grace, self.unspent) {
+            (Some(grace), Some((version, unspent)))
+                if grace.repeats()
+                    && presented_before
+                    && base.is_some_and(|base| base.version == version) =>
+            {
+                unspent
+            }
+            _ => sent,
+        }
     }
 
     /// The join rule: how an answer is stored over whatever the store holds now.
@@ -115,16 +131,16 @@ impl Replica {
         ctx: &Context<'_>,
     ) -> Action {
         match event {
-            Event::Swapped(Ok(Swapped::Won)) => self.saved(pending, ctx),
+            Event::Swapped(Ok(Swapped::Won { .. })) => self.saved(pending, ctx),
             Event::Swapped(Ok(Swapped::Lost(current))) => {
-                self.observe(current, ctx.now);
+                self.saw(current, ctx);
                 self.join(pending.record, pause, ctx)
             }
             Event::Loaded(Ok(current)) => {
-                if current.as_ref().map(|(stamp, _)| *stamp) == Some(pending.stamp) {
+                if current.as_ref().map(|stored| stored.stamp) == Some(pending.stamp) {
                     return self.saved(pending, ctx);
                 }
-                self.observe(current, ctx.now);
+                self.saw(current, ctx);
                 self.join(pending.record, pause, ctx)
             }
             // The store fails while this process holds the only copy: serve from memory, and try for ever (ADR 0003).
@@ -142,7 +158,7 @@ impl Replica {
                 self.set(At::Committing { pending, pause: next, confirming: true });
                 Action::Pause(pause)
             }
-            Event::Woken | Event::Exchanged { .. } => {
+            Event::Woken | Event::Holder(_) | Event::Exchanged { .. } => {
                 self.set(At::Committing { pending, pause, confirming: true });
                 Action::Load
             }
@@ -152,7 +168,7 @@ impl Replica {
     fn saved(&mut self, pending: Pending, ctx: &Context<'_>) -> Action {
         self.learn_answer(&pending.record, ctx);
         self.attempt = None;
-        self.observe(Some((pending.stamp, pending.record)), ctx.now);
+        self.wrote(pending, ctx);
         if self.phase.as_ref().is_some_and(|phase| phase.answered) {
             return self.finish(Ok(()));
         }

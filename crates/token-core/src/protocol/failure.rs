@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     OutcomeUnknown { wait: Duration, settling: Duration, cause: Option<RefreshError> },
     /// The store did not let the flight go on, so nothing was sent.
     Store(StoreError),
+    /// The store did not confirm that the intent lasts, so nothing was sent.
+    NotDurable,
     /// The intent took longer than the send gate allows, so nothing was sent.
     Late,
     /// The flight was dropped: its runtime went away.
@@ -49,7 +51,11 @@ impl Failure {
         match self {
             Self::Refresh(error) => error.retry_after().is_none(),
             Self::OutcomeUnknown { .. } => false,
-            Self::NeedsLogin(_) | Self::Store(_) | Self::Late | Self::Interrupted => true,
+            Self::NeedsLogin(_)
+            | Self::Store(_)
+            | Self::NotDurable
+            | Self::Late
+            | Self::Interrupted => true,
         }
     }
 
@@ -63,7 +69,9 @@ impl Failure {
                 }
             },
             Self::OutcomeUnknown { wait, .. } => Retry::After { at_least: Some(*wait) },
-            Self::Store(_) | Self::Late | Self::Interrupted => Retry::After { at_least: None },
+            Self::Store(_) | Self::NotDurable | Self::Late | Self::Interrupted => {
+                Retry::After { at_least: None }
+            }
         }
     }
 }

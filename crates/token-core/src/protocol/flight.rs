@@ -5,69 +5,24 @@ use crate::guard::Guard;
 use crate::record::{Record, State};
 use crate::refresher::{RefreshError, Spends};
 use crate::store::{Expect, Stamp, StoreError, StoreErrorKind};
-use crate::token::TokenSet;
+use crate::version::Version;
 
+use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
-use super::replica::{Attempt, Demand, Fate, Note, Replica};
+use super::replica::{Attempt, Demand, Fate, History, Known, Note, Replica, Stored};
 
 /// The first pause between two tries to store an answer, and the longest.
 pub(super) const COMMIT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the shell does next.
-#[derive(Clone, Debug)]
-pub(crate) enum Action {
-    Load,
-    Swap {
-        expect: Expect,
-        stamp: Stamp,
-        record: Record,
-    },
-    /// Make one exchange with these tokens, bounded by the deadline.
-    Exchange {
-        tokens: Option<TokenSet>,
-    },
-    /// Wait until the record may have changed, at most this long.
-    Watch {
-        since: Option<Stamp>,
-        at_most: Duration,
-    },
-    Pause(Duration),
-    Finish(Result<(), Failure>),
-}
-
-/// What came of an action.
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Loaded(Result<Option<(Stamp, Record)>, StoreError>),
-    Swapped(Result<Swapped, StoreError>),
-    Exchanged {
-        sent: Moment,
-        result: Result<TokenSet, RefreshError>,
-    },
-    /// A watch or a pause is over.
-    Woken,
-}
-
-#[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "made and taken apart once for each write")]
-pub(crate) enum Swapped {
-    Won,
-    Lost(Option<(Stamp, Record)>),
-}
-
-/// What a step reads besides the state.
-pub(crate) struct Context<'a> {
-    pub(crate) now: Moment,
-    /// A new random stamp; a step uses it at most once.
-    pub(crate) fresh: Stamp,
-    pub(crate) spends: &'a dyn Fn(Option<&TokenSet>) -> Spends,
-}
-
 /// Where a flight stands: which action it waits for.
 #[derive(Clone, Debug)]
 pub(crate) struct Phase {
     pub(super) demand: Demand,
+    /// When the action that it waits for was asked for.
+    pub(super) asked: Moment,
+    /// The token was presented a second time within a grace window.
+    pub(super) again: bool,
     /// Whether this flight was answered: it is over when that is stored.
     pub(super) answered: bool,
     at: At,
@@ -82,12 +37,10 @@ pub(super) enum At {
         pending: Pending,
         note: Note,
     },
+    /// Is the holder of another's attempt still there?
+    Asking,
     /// The intent: its swap, or the load that says whether a swap whose answer was lost happened.
-    Acquiring {
-        pending: Pending,
-        asked: Moment,
-        base: Record,
-    },
+    Acquiring(Intent),
     /// `intent` is the stamp of the stored intent, if there had to be one.
     Exchanging {
         base: Option<Record>,
@@ -110,6 +63,16 @@ pub(super) enum At {
     },
 }
 
+/// The write that says: I am going to present this refresh token.
+#[derive(Clone, Debug)]
+pub(super) struct Intent {
+    pub(super) pending: Pending,
+    pub(super) asked: Moment,
+    /// The record without the intent, and what the store said of its history.
+    pub(super) base: Record,
+    pub(super) history: History,
+}
+
 /// A write under way.
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
@@ -120,7 +83,8 @@ pub(super) struct Pending {
 impl Replica {
     /// Begins a flight. The caller sees to it that there is one at a time.
     pub(crate) fn begin(&mut self, demand: Demand, ctx: &Context<'_>) -> Action {
-        self.phase = Some(Phase { demand, answered: false, at: At::Looking });
+        let at = At::Looking;
+        self.phase = Some(Phase { demand, asked: ctx.now, again: false, answered: false, at });
         // With an idle record at hand the intent itself finds out whether it is still current: one round trip less.
         if let Some(Some(seen)) = &self.seen
             && seen.record.state == State::Idle
@@ -135,29 +99,35 @@ impl Replica {
 
     /// Takes in what came of the last action, and answers the next.
     pub(crate) fn step(&mut self, event: Event, ctx: &Context<'_>) -> Action {
-        let Some(Phase { demand, answered, at }) = self.phase.take() else {
+        let action = self.after(event, ctx);
+        if let Some(phase) = &mut self.phase {
+            phase.asked = ctx.now;
+        }
+        action
+    }
+
+    fn after(&mut self, event: Event, ctx: &Context<'_>) -> Action {
+        let Some(phase) = &mut self.phase else {
             return Action::Finish(Err(Failure::Interrupted));
         };
-        self.phase = Some(Phase { demand, answered, at: At::Looking });
-        match (at, event) {
+        match (std::mem::replace(&mut phase.at, At::Looking), event) {
             (At::Looking, Event::Loaded(Ok(current))) => {
-                self.observe(current, ctx.now);
+                self.saw(current, ctx);
                 self.decide(ctx)
             }
             (At::Looking, Event::Loaded(Err(error))) => self.without_store(error, ctx),
-            (At::Preparing { pending, note }, Event::Swapped(Ok(Swapped::Won))) => {
+            (At::Preparing { pending, note }, Event::Swapped(Ok(Swapped::Won { .. }))) => {
                 self.notes.push(note);
-                self.observe(Some((pending.stamp, pending.record)), ctx.now);
+                self.wrote(pending, ctx);
                 self.decide(ctx)
             }
             (At::Preparing { .. }, Event::Swapped(Ok(Swapped::Lost(current)))) => {
-                self.observe(current, ctx.now);
+                self.saw(current, ctx);
                 self.decide(ctx)
             }
             (At::Preparing { .. }, Event::Swapped(Err(error))) => self.without_store(error, ctx),
-            (At::Acquiring { pending, asked, base }, event) => {
-                self.acquired(pending, asked, base, event, ctx)
-            }
+            (At::Asking, Event::Holder(liveness)) => self.heard_of_holder(liveness, ctx),
+            (At::Acquiring(intent), event) => self.acquired(intent, event, ctx),
             (At::Exchanging { base, intent }, Event::Exchanged { sent, result }) => match result {
                 Ok(tokens) => self.answered(base, tokens, sent, ctx),
                 Err(error) => self.not_answered(base, intent, error, ctx),
@@ -168,27 +138,14 @@ impl Replica {
             (At::Committing { pending, pause, confirming }, event) => {
                 self.committed(pending, pause, confirming, event, ctx)
             }
-            (At::Closing { pending, failure }, event) => {
-                let pending_version = pending.record.version;
-                match event {
-                    Event::Swapped(Ok(Swapped::Won)) => {
-                        self.observe(Some((pending.stamp, pending.record)), ctx.now);
-                    }
-                    Event::Swapped(Ok(Swapped::Lost(current))) => {
-                        self.observe(current, ctx.now);
-                    }
-                    // What this process knows of its attempt stays in memory, and the next flight starts from that.
-                    _ => self.unsure = true,
-                }
-                // Somebody logged in meanwhile: the failure was that of another login.
-                if self.known.as_ref().is_some_and(|known| known.record.version > pending_version) {
-                    return self.decide(ctx);
-                }
-                self.finish(Err(failure))
-            }
+            (At::Closing { pending, failure }, event) => self.closed(pending, failure, event, ctx),
             // A watch is over; anything else is a shell that answered something that was not asked. Both look again.
             (
-                At::Looking | At::Preparing { .. } | At::Exchanging { .. } | At::Reloading { .. },
+                At::Looking
+                | At::Preparing { .. }
+                | At::Asking
+                | At::Exchanging { .. }
+                | At::Reloading { .. },
                 _,
             ) => self.look(),
         }
@@ -202,13 +159,15 @@ impl Replica {
         }
         let Some(Some(seen)) = self.seen.clone() else { return self.decide_without_record(ctx) };
         if let Some(known) = &self.known
-            && known.record.version > seen.record.version
-            && Guard::HighWater.on()
+            && self.needs_repair()
         {
-            let record = known.record.clone();
+            let record = known.record.settling(true);
             return self.prepare(Expect::Is(seen.stamp), record, Note::RecordRepaired, ctx);
         }
         if let Some(seed) = self.new_seed(Some(&seen.record)).cloned() {
+            if let Some(wait) = self.settle(&seen, ctx) {
+                return wait;
+            }
             let record = Record::brought(seen.record.version.next_epoch(), seed.tokens, seed.at)
                 .with_seeds(seen.record.seeds.clone(), Some(seed.fingerprint));
             let note = Note::SeedTaken(record.version);
@@ -224,21 +183,26 @@ impl Replica {
         }
         match (ctx.spends)(Some(&seen.record.tokens)) {
             Spends::Nothing | Spends::Reusable => self.exchange(Some(seen.record), None),
-            Spends::RefreshToken => self.decide_to_spend(&seen, ctx),
+            Spends::RefreshToken => match self.settle(&seen, ctx) {
+                Some(wait) => wait,
+                None => self.decide_to_spend(&seen, ctx),
+            },
         }
     }
 
     fn decide_without_record(&mut self, ctx: &Context<'_>) -> Action {
         if let Some(known) = &self.known
-            && Guard::HighWater.on()
+            && self.needs_repair()
         {
             // A store that lost the record is repaired from memory, never from the seed: that one was used already.
-            let record = known.record.clone();
+            let record = known.record.settling(true);
             return self.prepare(Expect::Absent, record, Note::RecordRepaired, ctx);
         }
         if let Some(seed) = self.seed.clone() {
-            let record = Record::brought(crate::version::Version::FIRST, seed.tokens, seed.at)
-                .with_seeds(Vec::new(), Some(seed.fingerprint));
+            // A store that may fall back to nothing may have held a newer record a moment ago.
+            let record = Record::brought(Version::FIRST, seed.tokens, seed.at)
+                .with_seeds(Vec::new(), Some(seed.fingerprint))
+                .settling(self.policy.may_regress);
             let note = Note::SeedTaken(record.version);
             return self.prepare(Expect::Absent, record, note, ctx);
         }
@@ -261,6 +225,7 @@ impl Replica {
         let dead = known.as_ref().is_some_and(|record| matches!(record.state, State::Dead { .. }));
         let untrusted = matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::Insecure);
         match (ctx.spends)(tokens) {
+            _ if self.demand().repair => self.finish(Err(Failure::Store(error))),
             Spends::Nothing if !dead && !untrusted => self.exchange(known, None),
             Spends::Reusable if !dead && !untrusted && known.is_some() => {
                 self.exchange(known, None)
@@ -293,6 +258,51 @@ impl Replica {
         let swap = pending.swap(expect);
         self.set(At::Closing { pending, failure });
         swap
+    }
+
+    /// The end of a flight that failed, once its last swap is over.
+    fn closed(
+        &mut self,
+        pending: Pending,
+        failure: Failure,
+        event: Event,
+        ctx: &Context<'_>,
+    ) -> Action {
+        let version = pending.record.version;
+        match event {
+            Event::Swapped(Ok(Swapped::Won { .. })) => self.wrote(pending, ctx),
+            Event::Swapped(Ok(Swapped::Lost(current))) => self.saw(current, ctx),
+            // What this process knows of its attempt stays in memory, and the next flight starts from that.
+            _ => self.unsure = true,
+        }
+        // Somebody logged in meanwhile: the failure was that of another login.
+        let superseded = self.known.as_ref().is_some_and(|known| known.record.version > version);
+        if superseded || self.presents_again_at_once(&failure) {
+            return self.decide(ctx);
+        }
+        self.finish(Err(failure))
+    }
+
+    /// Takes in what the last action found in the store.
+    pub(super) fn saw(&mut self, current: Option<Stored>, ctx: &Context<'_>) {
+        let version = |known: &Option<Known>| known.as_ref().map(|known| known.record.version);
+        let before = version(&self.known);
+        self.observe(current, self.asked(ctx), ctx.now);
+        if let Some(after) = version(&self.known).filter(|_| version(&self.known) != before) {
+            self.notes.push(Note::Adopted(after));
+        }
+    }
+
+    /// Takes in that the last action wrote this.
+    pub(super) fn wrote(&mut self, pending: Pending, ctx: &Context<'_>) {
+        let Pending { stamp, record } = pending;
+        let stored = Stored { stamp, record, history: History::Unbroken };
+        self.observe(Some(stored), self.asked(ctx), ctx.now);
+    }
+
+    /// When the last action was asked for.
+    fn asked(&self, ctx: &Context<'_>) -> Moment {
+        self.phase.as_ref().map_or(ctx.now, |phase| phase.asked)
     }
 
     pub(super) fn look(&mut self) -> Action {

@@ -8,28 +8,36 @@
 //!         the intent                            once        the commit, fenced by generation
 //! ```
 //!
-//! What only several hosts need is to come here and nowhere else: the settle barrier after a store has regressed, grace
-//! windows in the rule for unknown outcomes, and takeover at once from a holder that the store knows to be dead.
+//! Another's intent is left alone until its request must be over (`present.rs`); a token whose outcome is unknown is
+//! presented again by the rule of its server (`unknown_outcome.rs`); a store that fell back is repaired, and nothing is sent
+//! before everybody has had the time to do so (`settle.rs`).
 
+mod action;
 mod backoff;
 mod bucket;
 mod change;
 mod commit;
 mod failure;
 mod flight;
+mod policy;
 mod present;
 mod replica;
+mod seed;
+mod settle;
 mod unanswered;
+mod unknown_outcome;
 
 #[cfg(test)]
 pub(crate) mod explorer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use self::action::{Action, Context, Event, Swapped};
 pub(crate) use self::backoff::{Backoff, BackoffPolicy};
 pub(crate) use self::bucket::TokenBucket;
 pub(crate) use self::change::Change;
 pub(crate) use self::failure::{Failure, LoginReason};
-pub(crate) use self::flight::{Action, Context, Event, Swapped};
-pub use self::replica::UnknownOutcome;
-pub(crate) use self::replica::{Demand, Note, Policy, Replica, Seed};
+pub(crate) use self::policy::Policy;
+pub(crate) use self::replica::{Demand, History, Note, Replica, Stored};
+pub(crate) use self::seed::Seed;
+pub use self::unknown_outcome::{GraceWindow, UnknownOutcome};

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
 use crate::guard::Guard;
 use crate::record::{DeadReason, Record, State};
-use crate::store::{Expect, Stamp, StoreErrorKind};
+use crate::store::{Expect, Liveness, Stamp, StoreErrorKind};
 
+use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
-use super::flight::{Action, At, Context, Event, Pending, Swapped};
-use super::replica::{Attempt, Fate, Note, Replica, Seen, UnknownOutcome};
+use super::flight::{At, Intent, Pending};
+use super::replica::{Attempt, Fate, History, Note, Replica, Seen};
+
+/// How often the store is asked whether the holder of an attempt is still there.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Replica {
     /// May the one-time refresh token of this record be presented, and if not now, what then?
@@ -17,85 +20,97 @@ impl Replica {
         if seen.record.tokens.refresh_token().is_none() {
             return self.finish(Err(Failure::NeedsLogin(LoginReason::NoRefreshToken)));
         }
-        let now = ctx.now.monotonic();
+        let own = match &seen.record.state {
+            State::InFlight { attempt } | State::Unknown { attempt } => self.is_own(*attempt),
+            State::Idle => self.is_spent(&seen.record),
+            State::Dead { .. } => false,
+        };
+        if own {
+            let now = ctx.now.monotonic();
+            return match self.attempt.as_ref().map(|attempt| &attempt.fate) {
+                Some(Fate::Unknown { since }) if Guard::OwnAttempt.on() => {
+                    let settled = since.unwrap_or(now).saturating_add(self.policy.settling());
+                    self.outcome_unknown(seen, true, settled, ctx)
+                }
+                Some(Fate::Refused) => self.bury(seen, ctx),
+                _ => self.acquire(seen, ctx),
+            };
+        }
         match &seen.record.state {
             State::Idle | State::Dead { .. } => self.acquire(seen, ctx),
-            State::InFlight { attempt } | State::Unknown { attempt } if self.is_own(*attempt) => {
-                match self.attempt.as_ref().map(|attempt| &attempt.fate) {
-                    Some(Fate::Unknown { since }) if Guard::OwnAttempt.on() => {
-                        let settled = since.unwrap_or(now).saturating_add(self.policy.settling());
-                        self.outcome_unknown(seen, settled, ctx)
-                    }
-                    Some(Fate::Refused) => self.bury(seen, ctx),
-                    _ => self.acquire(seen, ctx),
-                }
-            }
-            State::InFlight { .. } => {
-                let over = seen.since.saturating_add(self.policy.quarantine());
-                if now < over {
-                    return Action::Watch { since: Some(seen.stamp), at_most: over - now };
-                }
-                self.notes.push(Note::TakenOver);
-                self.outcome_unknown(seen, over, ctx)
-            }
+            State::InFlight { attempt } => self.wait_for_holder(seen, *attempt, ctx),
             State::Unknown { .. } => {
                 let settled = seen.since.saturating_add(self.policy.settling());
-                self.outcome_unknown(seen, settled, ctx)
+                self.outcome_unknown(seen, false, settled, ctx)
             }
         }
     }
 
-    /// The rule for a refresh token that was presented with an unknown outcome. `settled` (monotonic) is when nothing
-    /// of that request can be under way any more.
-    pub(super) fn outcome_unknown(
-        &mut self,
-        seen: &Seen,
-        settled: Duration,
-        ctx: &Context<'_>,
-    ) -> Action {
-        let settling = settled.saturating_sub(ctx.now.monotonic());
-        let mut wait = settling;
-        match self.policy.unknown_outcome {
-            UnknownOutcome::RequireLogin => {
-                let reason = DeadReason::OutcomeUnknown;
-                let dead = seen.record.with_state(State::Dead { reason });
-                let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
-                self.close(Expect::Is(seen.stamp), dead, failure, ctx)
-            }
-            UnknownOutcome::PresentAgain => {
-                let demand = self.demand();
-                // While the access token serves there is something to lose: the server may revoke it on a second use.
-                let refused = demand.refused && demand.newer_than == Some(seen.record.version);
-                if let Some(known) = &self.known
-                    && let Some(ended) = known.deadlines.ended
-                    && !refused
-                    && Guard::HoldOff.on()
-                    && !ended.passed_for_sure(ctx.now)
-                {
-                    wait = wait.max(ended.remaining_for_sure(ctx.now));
-                }
-                if wait.is_zero() {
-                    return self.acquire(seen, ctx);
-                }
-                self.finish(Err(Failure::OutcomeUnknown { wait, settling, cause: None }))
-            }
+    /// Another's intent is left alone until its request must be over: for the quarantine, or from when its holder is
+    /// known to be gone for as long as the server may still act on what it sent.
+    fn wait_for_holder(&mut self, seen: &Seen, attempt: Stamp, ctx: &Context<'_>) -> Action {
+        if self.quarantined(seen, ctx).is_some()
+            && self.policy.tells_dead_holder
+            && seen.holder_gone.is_none()
+        {
+            self.set(At::Asking);
+            return Action::AskHolder { attempt };
         }
+        self.watch_or_take_over(seen, ctx)
+    }
+
+    pub(super) fn heard_of_holder(&mut self, liveness: Liveness, ctx: &Context<'_>) -> Action {
+        let Some(Some(seen)) = &mut self.seen else { return self.look() };
+        if liveness == Liveness::Dead {
+            seen.holder_gone = Some(ctx.now.monotonic());
+        }
+        let seen = seen.clone();
+        self.watch_or_take_over(&seen, ctx)
+    }
+
+    fn watch_or_take_over(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
+        if let Some(left) = self.quarantined(seen, ctx) {
+            let asks = self.policy.tells_dead_holder && seen.holder_gone.is_none();
+            let at_most = if asks { left.min(ASK_AGAIN) } else { left };
+            return Action::Watch { since: Some(seen.stamp), at_most };
+        }
+        if let Some(Some(seen)) = &mut self.seen
+            && !std::mem::replace(&mut seen.taken_over, true)
+        {
+            self.notes.push(Note::TakenOver);
+        }
+        self.outcome_unknown(seen, false, ctx.now.monotonic(), ctx)
+    }
+
+    /// For how long another's intent is still to be left alone.
+    fn quarantined(&self, seen: &Seen, ctx: &Context<'_>) -> Option<Duration> {
+        let mut over = seen.since.saturating_add(self.policy.quarantine());
+        if let Some(gone) = seen.holder_gone {
+            over = over.min(gone.saturating_add(self.policy.settling()));
+        }
+        let left = over.saturating_sub(ctx.now.monotonic());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Whether this process has sent the refresh token of this record, though the record does not say so any more.
+    fn is_spent(&self, record: &Record) -> bool {
+        Guard::SpentLedger.on()
+            && self.attempt.as_ref().is_some_and(|own| {
+                own.version == record.version
+                    && matches!(own.fate, Fate::Unknown { .. } | Fate::Refused)
+            })
     }
 
     /// The newest refresh token was refused: nobody presents it again.
-    pub(super) fn bury(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
+    fn bury(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
         let reason = DeadReason::Refused;
         let dead = seen.record.with_state(State::Dead { reason });
-        self.close(
-            Expect::Is(seen.stamp),
-            dead,
-            Failure::NeedsLogin(LoginReason::Dead(reason)),
-            ctx,
-        )
+        let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
+        self.close(Expect::Is(seen.stamp), dead, failure, ctx)
     }
 
     pub(super) fn acquire(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
-        let base = seen.record.clone();
+        let base = seen.record.settling(false);
         if !Guard::Intent.on() {
             return self.exchange(Some(base), None);
         }
@@ -103,43 +118,52 @@ impl Replica {
         self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate: Fate::NotSpent });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
-        self.set(At::Acquiring { pending, asked: ctx.now, base });
+        let history = seen.history.clone();
+        self.set(At::Acquiring(Intent { pending, asked: ctx.now, base, history }));
         swap
     }
 
-    pub(super) fn acquired(
-        &mut self,
-        pending: Pending,
-        asked: Moment,
-        base: Record,
-        event: Event,
-        ctx: &Context<'_>,
-    ) -> Action {
-        match event {
-            Event::Swapped(Ok(Swapped::Won)) => {}
+    pub(super) fn acquired(&mut self, intent: Intent, event: Event, ctx: &Context<'_>) -> Action {
+        let (lasting, history) = match event {
+            Event::Swapped(Ok(Swapped::Won { durable, history })) => (durable, history),
             Event::Swapped(Ok(Swapped::Lost(current))) => {
-                self.observe(current, ctx.now);
+                self.saw(current, ctx);
                 return self.decide(ctx);
             }
             // The intent may be in: the record says so by its stamp.
             Event::Swapped(Err(error)) if error.kind() == StoreErrorKind::Indeterminate => {
-                self.set(At::Acquiring { pending, asked, base });
+                self.set(At::Acquiring(intent));
                 return Action::Load;
             }
             Event::Loaded(Ok(current)) => {
-                if current.as_ref().map(|(stamp, _)| *stamp) != Some(pending.stamp) {
-                    self.observe(current, ctx.now);
+                if current.as_ref().map(|stored| stored.stamp) != Some(intent.pending.stamp) {
+                    self.saw(current, ctx);
                     return self.decide(ctx);
                 }
+                // That it is there does not say that it lasts, nor what it replaced.
+                (!self.policy.may_regress, History::Unbroken)
             }
             Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
                 self.unsure = true;
                 return self.finish(Err(Failure::Store(error)));
             }
-            Event::Exchanged { .. } | Event::Woken => return self.look(),
-        }
+            Event::Exchanged { .. } | Event::Holder(_) | Event::Woken => return self.look(),
+        };
+        let Intent { pending, asked, base, history: seen } = intent;
         let stamp = pending.stamp;
-        self.observe(Some((stamp, pending.record)), ctx.now);
+        self.wrote(pending, ctx);
+        let fell_back = matches!(history, History::Broken(_)) && history != seen;
+        if fell_back && Guard::SettleBarrier.on() {
+            // It did so after it was looked at, so this may not be the newest refresh token.
+            let base = base.settling(true);
+            return self.prepare(Expect::Is(stamp), base, Note::RecordRepaired, ctx);
+        }
+        if !lasting && Guard::DurableIntent.on() {
+            return self.close(Expect::Is(stamp), base, Failure::NotDurable, ctx);
+        }
+        if base.state == State::Idle {
+            self.unspent = Some((base.version, asked));
+        }
         let age = ctx.now.monotonic().saturating_sub(asked.monotonic());
         if age >= self.policy.send_gate && Guard::SendGate.on() {
             return self.close(Expect::Is(stamp), base, Failure::Late, ctx);

@@ -1,71 +1,16 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::config_error::ConfigError;
-use crate::freshness::{Deadlines, Freshness};
+use crate::freshness::Deadlines;
 use crate::guard::Guard;
-use crate::record::{DeadReason, Record, State};
-use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
+use crate::record::{Record, State};
 use crate::store::Stamp;
-use crate::token::TokenSet;
 use crate::version::Version;
 
 use super::flight::Phase;
-
-/// What is done with a refresh token after a refresh whose outcome nobody knows.
-///
-/// Either the server never got the request, and the token is good; or it did, and the next token was lost with the
-/// answer. No client can tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum UnknownOutcome {
-    /// Present it again, once the access token has ended and no answer can arrive any more: there is nothing left to
-    /// lose then. The default.
-    #[default]
-    PresentAgain,
-    /// Require a login: for servers that revoke more than this grant when a token is used twice.
-    RequireLogin,
-}
-
-/// The times and rules of one grant.
-#[derive(Clone, Debug)]
-pub(crate) struct Policy {
-    pub(crate) freshness: Freshness,
-    /// The longest an exchange may take.
-    pub(crate) exchange_deadline: Duration,
-    /// The longest an intent may take to be acted on.
-    pub(crate) send_gate: Duration,
-    /// The longest a server may go on with a request whose sender is gone.
-    pub(crate) drain: Duration,
-    pub(crate) unknown_outcome: UnknownOutcome,
-    /// This process's place within the jitter, from 0 to 1.
-    pub(crate) dice: f64,
-}
-
-impl Policy {
-    /// How long another's intent is left alone: until its request must be over. Timed by the observer on its own
-    /// monotonic clock; the tenth is for clocks that do not run alike.
-    pub(crate) fn quarantine(&self) -> Duration {
-        if !Guard::Quarantine.on() {
-            return Duration::ZERO;
-        }
-        (self.send_gate + self.exchange_deadline + self.drain).mul_f64(1.1)
-    }
-
-    /// How long after the last sign of a request its server may still act on it.
-    pub(crate) fn settling(&self) -> Duration {
-        self.drain.mul_f64(1.1)
-    }
-}
-
-/// Tokens that a grant starts with where the store has none.
-#[derive(Clone, Debug)]
-pub(crate) struct Seed {
-    pub(crate) tokens: TokenSet,
-    pub(crate) fingerprint: SeedFingerprint,
-    /// When it was handed over (time since the Unix epoch).
-    pub(crate) at: Duration,
-}
+use super::policy::Policy;
+use super::seed::Seed;
 
 /// What a caller asks of the newest token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,12 +21,16 @@ pub(crate) struct Demand {
     pub(crate) refused: bool,
     /// It lasts this long.
     pub(crate) lasting: Option<Duration>,
+    /// Nothing but that the store has it too.
+    pub(crate) repair: bool,
 }
 
 /// Something that the shell reports and that changes no decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Note {
     SeedTaken(Version),
+    /// The store had newer tokens.
+    Adopted(Version),
     TakenOver,
     RecordRepaired,
     CommitDelayed,
@@ -100,11 +49,31 @@ pub(crate) struct Replica {
     pub(super) seen: Option<Option<Seen>>,
     /// The store has failed since: look before a decision.
     pub(super) unsure: bool,
+    /// The last moment at which the refresh token of this version had not been presented, by anybody.
+    pub(super) unspent: Option<(Version, Moment)>,
     /// The newest tokens known, here or in the store: the high-water mark.
     pub(super) known: Option<Known>,
     pub(super) attempt: Option<Attempt>,
     pub(super) phase: Option<Phase>,
     pub(super) notes: Vec<Note>,
+}
+
+/// A record as the store gave it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) stamp: Stamp,
+    pub(crate) record: Record,
+    pub(crate) history: History,
+}
+
+/// Whether a store has fallen back since a record was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    Unbroken,
+    /// Newer records than this one may be lost. The store's name for its history now: it may fall back again.
+    Broken(Option<Arc<str>>),
+    /// The answer did not say: a load does.
+    Untold,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +82,12 @@ pub(super) struct Seen {
     pub(super) record: Record,
     /// When this stamp was first seen (monotonic).
     pub(super) since: Duration,
+    pub(super) history: History,
+    /// When it was first seen that the store had fallen back (monotonic).
+    pub(super) unsettled_since: Option<Duration>,
+    /// When the holder of its attempt was found to be gone (monotonic).
+    pub(super) holder_gone: Option<Duration>,
+    pub(super) taken_over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -142,20 +117,6 @@ pub(super) enum Fate {
     Answered { record: Box<Record>, sent: Moment },
 }
 
-impl Seed {
-    pub(crate) fn new(tokens: TokenSet, now: Moment) -> Result<Self, ConfigError> {
-        let empty = |text: Option<&str>| text.is_none_or(str::is_empty);
-        let access = tokens.access_token().map(AccessToken::expose_secret);
-        let refresh = tokens.refresh_token().map(RefreshToken::expose_secret);
-        if empty(access) && empty(refresh) {
-            return Err(ConfigError::new(
-                "the seed is empty; give it the refresh token or the access token of a login, or leave it out",
-            ));
-        }
-        Ok(Self { fingerprint: tokens.fingerprint(), tokens: tokens.anchored(now), at: now.wall() })
-    }
-}
-
 impl Replica {
     pub(crate) fn new(policy: Policy, seed: Option<Seed>) -> Self {
         Self {
@@ -163,6 +124,7 @@ impl Replica {
             seed,
             seen: None,
             unsure: false,
+            unspent: None,
             known: None,
             attempt: None,
             phase: None,
@@ -193,15 +155,37 @@ impl Replica {
         std::mem::take(&mut self.notes)
     }
 
-    /// Takes in what the store holds. Returns whether that is news.
-    pub(crate) fn observe(&mut self, current: Option<(Stamp, Record)>, now: Moment) -> bool {
+    /// Whether the store holds less than this process knows.
+    pub(crate) fn needs_repair(&self) -> bool {
+        Guard::HighWater.on()
+            && match (&self.seen, &self.known) {
+                (Some(None), Some(_)) => true,
+                (Some(Some(seen)), Some(known)) => known.record.version > seen.record.version,
+                _ => false,
+            }
+    }
+
+    /// Takes in what the store held at some time since `asked`. Returns whether that is news.
+    pub(crate) fn observe(&mut self, current: Option<Stored>, asked: Moment, now: Moment) -> bool {
         self.unsure = false;
-        let Some((stamp, record)) = current else {
+        let Some(Stored { stamp, record, history }) = current else {
             let news = !matches!(self.seen, Some(None));
             self.seen = Some(None);
             return news;
         };
-        if self.stamp() == Some(stamp) {
+        let monotonic = now.monotonic();
+        if record.state == State::Idle {
+            self.unspent = Some((record.version, asked));
+        }
+        if let Some(Some(seen)) = &mut self.seen
+            && seen.stamp == stamp
+        {
+            if matches!(history, History::Broken(_)) && seen.history != history {
+                seen.unsettled_since = Some(monotonic);
+                seen.history = history;
+            } else if seen.history == History::Untold {
+                seen.history = history;
+            }
             return false;
         }
         if let Some(attempt) = &self.attempt {
@@ -212,7 +196,16 @@ impl Replica {
             }
         }
         self.learn(&record, now);
-        self.seen = Some(Some(Seen { stamp, record, since: now.monotonic() }));
+        let unsettled = record.settling || matches!(history, History::Broken(_));
+        self.seen = Some(Some(Seen {
+            stamp,
+            record,
+            since: monotonic,
+            history,
+            unsettled_since: unsettled.then_some(monotonic),
+            holder_gone: None,
+            taken_over: false,
+        }));
         true
     }
 
@@ -242,6 +235,9 @@ impl Replica {
 
     /// Whether the newest tokens known are what is asked for.
     pub(crate) fn satisfies(&self, demand: &Demand, now: Moment) -> bool {
+        if demand.repair {
+            return !self.needs_repair();
+        }
         let Some(known) = &self.known else { return false };
         if known.record.tokens.access_token().is_none() || self.awaits_seed() {
             return false;
@@ -278,37 +274,7 @@ impl Replica {
         }
     }
 
-    /// Whether a new seed is to replace the tokens known: they belong to a login that is over.
-    pub(crate) fn awaits_seed(&self) -> bool {
-        match &self.seen {
-            Some(Some(seen)) => self.new_seed(Some(&seen.record)).is_some(),
-            Some(None) | None => false,
-        }
-    }
-
     pub(super) fn is_own(&self, attempt: Stamp) -> bool {
         self.attempt.as_ref().is_some_and(|own| own.id == attempt)
-    }
-
-    /// The seed, if the record has not taken it over yet. A record that somebody's login made, and that is alive or
-    /// was logged out, knows more than any seed.
-    pub(super) fn new_seed(&self, record: Option<&Record>) -> Option<&Seed> {
-        let seed = self.seed.as_ref()?;
-        let Some(record) = record else { return Some(seed) };
-        if !Guard::SeedOnce.on() {
-            let text = |tokens: &TokenSet| {
-                tokens.refresh_token().map(|token| token.expose_secret().to_owned())
-            };
-            return (text(&record.tokens) != text(&seed.tokens)).then_some(seed);
-        }
-        let alive = matches!(
-            record.state,
-            State::Idle
-                | State::InFlight { .. }
-                | State::Unknown { .. }
-                | State::Dead { reason: DeadReason::LoggedOut }
-        );
-        let taken = record.knows_seed(seed.fingerprint) || (record.seeds.is_empty() && alive);
-        (!taken).then_some(seed)
     }
 }

@@ -5,9 +5,11 @@ use crate::record::{DeadReason, Record, State};
 use crate::refresher::{Outcome, RefreshError, Spends};
 use crate::store::{Expect, Stamp, StoreError};
 
+use super::action::{Action, Context};
 use super::failure::{Failure, LoginReason};
-use super::flight::{Action, At, Context};
-use super::replica::{Fate, Replica};
+use super::flight::At;
+use super::replica::{Fate, Replica, Stored};
+use super::unknown_outcome::HoldOff;
 
 impl Replica {
     pub(super) fn not_answered(
@@ -36,13 +38,9 @@ impl Replica {
         let attempt = self.attempt.as_ref().map_or(stamp, |attempt| attempt.id);
         let unknown = base.with_state(State::Unknown { attempt });
         let settling = self.policy.settling();
-        let mut wait = settling;
-        if let Some(ended) = self.known.as_ref().and_then(|known| known.deadlines.ended) {
-            let demand = self.demand();
-            if !(demand.refused && demand.newer_than == Some(base.version)) {
-                wait = wait.max(ended.remaining_for_sure(ctx.now));
-            }
-        }
+        let settled = ctx.now.monotonic().saturating_add(settling);
+        let rule = self.hold_off(base.version, true, settled, ctx);
+        let HoldOff { wait, settling } = rule.unwrap_or(HoldOff { wait: settling, settling });
         self.close(
             Expect::Is(stamp),
             unknown,
@@ -56,20 +54,20 @@ impl Replica {
         &mut self,
         base: &Record,
         error: RefreshError,
-        loaded: Result<Option<(Stamp, Record)>, StoreError>,
+        loaded: Result<Option<Stored>, StoreError>,
         ctx: &Context<'_>,
     ) -> Action {
         match loaded {
             Ok(current) => {
-                if let Some((_, record)) = &current
-                    && record.version > base.version
+                if let Some(stored) = &current
+                    && stored.record.version > base.version
                     && Guard::ReloadOnRefusal.on()
                 {
-                    self.observe(current, ctx.now);
+                    self.saw(current, ctx);
                     return self.decide(ctx);
                 }
                 let expect =
-                    current.as_ref().map_or(Expect::Absent, |(stamp, _)| Expect::Is(*stamp));
+                    current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
                 let reason = DeadReason::Refused;
                 let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
                 self.close(expect, base.with_state(State::Dead { reason }), failure, ctx)

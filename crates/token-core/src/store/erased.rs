@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Durability, Expect, Provenance, Stamp, StoreError, StoreKey, Swap, TokenStore, Versioned,
+    Capabilities, Durability, Expect, Liveness, Provenance, Stamp, StoreError, StoreKey, Swap,
+    TokenStore, Versioned,
 };
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -18,6 +19,8 @@ pub(crate) fn erase(store: impl TokenStore) -> SharedStore {
 }
 
 pub(crate) trait ErasedStore: Send + Sync + 'static {
+    fn capabilities(&self) -> Capabilities;
+
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -37,9 +40,15 @@ pub(crate) trait ErasedStore: Send + Sync + 'static {
         since: Option<Stamp>,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    fn holder<'a>(&'a self, key: &'a StoreKey, attempt: Stamp) -> BoxFuture<'a, Liveness>;
 }
 
 impl<S: TokenStore> ErasedStore for S {
+    fn capabilities(&self) -> Capabilities {
+        TokenStore::capabilities(self)
+    }
+
     fn load<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -64,5 +73,9 @@ impl<S: TokenStore> ErasedStore for S {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(TokenStore::changed(self, key, since, timeout))
+    }
+
+    fn holder<'a>(&'a self, key: &'a StoreKey, attempt: Stamp) -> BoxFuture<'a, Liveness> {
+        Box::pin(TokenStore::holder(self, key, attempt))
     }
 }

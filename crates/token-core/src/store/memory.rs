@@ -76,7 +76,7 @@ impl TokenStore for MemoryStore {
             records.insert(key.clone(), new.clone());
         }
         self.shared.written.notify_waiters();
-        Ok(Swap::Won { durable: true })
+        Ok(Swap::Won { durable: true, replaced: Provenance::default() })
     }
 
     async fn changed(

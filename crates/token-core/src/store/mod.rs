@@ -208,6 +208,9 @@ pub enum Swap {
     Won {
         /// Whether it has the durability that was asked for.
         durable: bool,
+        /// Where the record that it replaced came from: a store that fell back between the caller's load and this swap
+        /// is noticed by that. The default for stores that do not fall back.
+        replaced: Provenance,
     },
     /// Another record, or none, was there: this one. Nothing was written.
     Lost(Option<Versioned>),
@@ -246,6 +249,18 @@ pub struct Provenance {
     pub written_in: Option<Arc<str>>,
     /// The store's history now.
     pub read_in: Option<Arc<str>>,
+}
+
+impl Provenance {
+    /// A record that was written under one history and is read under another, or the same.
+    pub const fn new(written_in: Arc<str>, read_in: Arc<str>) -> Self {
+        Self { written_in: Some(written_in), read_in: Some(read_in) }
+    }
+
+    /// Whether the store has another history now than when the record was written: newer writes may be gone.
+    pub fn is_broken(&self) -> bool {
+        self.written_in.is_some() && self.written_in != self.read_in
+    }
 }
 
 /// Whether the process behind an attempt is there.

@@ -66,7 +66,7 @@ pub fn write_until_killed(store: &impl TokenStore) {
             let new = fresh();
             println!("{MARK}try {} {}", text(expected), new.stamp());
             match store.compare_and_swap(&key, expected, &new, Durability::Durable).await {
-                Ok(Swap::Won { durable }) => {
+                Ok(Swap::Won { durable, .. }) => {
                     println!("{MARK}won {} {} {durable}", text(expected), new.stamp());
                     if once {
                         std::future::pending::<()>().await;

@@ -264,7 +264,7 @@ impl TokenStore for Client {
         }
         data.put(key, data.kept(new));
         data.written.notify_waiters();
-        Ok(Swap::Won { durable: true })
+        Ok(Swap::Won { durable: true, replaced: Provenance::default() })
     }
 
     async fn changed(

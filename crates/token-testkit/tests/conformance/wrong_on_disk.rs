@@ -160,7 +160,7 @@ impl TokenStore for Client {
         } else {
             write(&directory, &key, &new, self.flaw == DiskFlaw::InPlace);
         }
-        Ok(Swap::Won { durable: true })
+        Ok(Swap::Won { durable: true, replaced: Provenance::default() })
     }
 
     async fn changed(&self, _: &StoreKey, _: Option<Stamp>, _: Duration) -> Result<(), StoreError> {

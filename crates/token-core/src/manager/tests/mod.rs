@@ -12,8 +12,8 @@ use crate::clock::{Clock, ManualClock};
 use crate::manager::{TokenManager, TokenManagerBuilder};
 use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::store::{
-    Capabilities, Cursor, Durability, Expect, MemoryStore, Page, Provenance, Stamp, StoreError,
-    StoreKey, Swap, TokenStore, Versioned,
+    Capabilities, Cursor, Durability, Expect, Liveness, MemoryStore, Page, Provenance, Stamp,
+    StoreError, StoreKey, Swap, TokenStore, Versioned,
 };
 use crate::token::TokenSet;
 
@@ -21,6 +21,7 @@ mod every_order;
 mod lifetimes;
 mod regressions;
 pub(crate) mod rules;
+mod sharing;
 
 /// Runs a test on one thread, so that a guard switched off there is off for all of it.
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -135,9 +136,15 @@ pub(super) struct TestStore {
     pub(super) failing: Arc<AtomicUsize>,
     /// The clock of its timeouts; the machine's if there is none.
     pub(super) clock: Option<ManualClock>,
+    /// What it says of the holders of attempts; nothing, until somebody tells it.
+    liveness: Arc<Mutex<Option<Liveness>>>,
 }
 
 impl TestStore {
+    pub(super) fn set_liveness(&self, liveness: Liveness) {
+        *self.liveness.lock().unwrap() = Some(liveness);
+    }
+
     async fn pass(&self) -> Result<(), StoreError> {
         if let Some(gate) = &self.gate {
             gate.acquire().await.unwrap().forget();
@@ -152,7 +159,13 @@ impl TestStore {
 
 impl TokenStore for TestStore {
     fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
+        let mut capabilities = self.memory.capabilities();
+        capabilities.tells_dead_holder = true;
+        capabilities
+    }
+
+    async fn holder(&self, _: &StoreKey, _: Stamp) -> Liveness {
+        self.liveness.lock().unwrap().unwrap_or(Liveness::Unknown)
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {

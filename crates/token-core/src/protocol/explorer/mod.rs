@@ -10,7 +10,7 @@ mod world;
 use std::collections::HashSet;
 
 use self::world::World;
-use super::replica::UnknownOutcome;
+use super::UnknownOutcome;
 
 /// What is explored.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Scope {
     pub(crate) rule: UnknownOutcome,
     /// Whether a process may be paused between a write and the sight of its result, and requests may fail unsent.
     pub(crate) pauses: bool,
+    /// Whether the store knows which processes are gone; then the shorter jumps go to where that helps.
+    pub(crate) tells_dead_holder: bool,
     /// Whether the store is empty at first, so that the processes race for the seed too.
     pub(crate) empty: bool,
 }
@@ -75,6 +77,7 @@ pub(crate) const TWO: Scope = Scope {
     jumps: 1,
     rule: UnknownOutcome::PresentAgain,
     pauses: true,
+    tells_dead_holder: false,
     empty: false,
 };
 
@@ -102,6 +105,18 @@ mod tests {
     fn two_processes_that_race_for_the_seed_lose_nothing_that_could_be_kept() {
         let found = explore(Scope { crashes: 1, empty: true, ..TWO });
         assert!(found.newest_generation >= 2, "{found:?}");
+    }
+
+    #[test]
+    fn two_processes_that_know_of_each_others_death_lose_nothing_that_could_be_kept() {
+        let found = explore(Scope {
+            crashes: 1,
+            store_faults: 1,
+            jumps: 2,
+            tells_dead_holder: true,
+            ..TWO
+        });
+        assert!(found.takeovers > 0 && found.unavoidable > 0, "{found:?}");
     }
 
     #[test]

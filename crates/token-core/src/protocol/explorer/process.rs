@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::Scope;
 use crate::clock::Moment;
 use crate::freshness::Freshness;
-use crate::protocol::flight::{Action, Event};
-use crate::protocol::replica::{Policy, Replica, Seed};
+use crate::protocol::action::{Action, Event};
+use crate::protocol::policy::Policy;
+use crate::protocol::replica::Replica;
+use crate::protocol::seed::Seed;
 use crate::refresher::Spends;
 use crate::store::Stamp;
 use crate::token::TokenSet;
@@ -36,6 +38,9 @@ impl Process {
             send_gate: Duration::from_secs(1),
             drain: Duration::from_secs(10),
             unknown_outcome: scope.rule,
+            grace: None,
+            tells_dead_holder: scope.tells_dead_holder,
+            may_regress: false,
             dice: 0.5,
         };
         let seed = Seed::new(tokens(0), now).unwrap();

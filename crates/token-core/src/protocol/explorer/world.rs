@@ -12,12 +12,14 @@ use super::process::{LIFETIME, Process, generation_of, spends, tokens};
 use super::{Found, Scope};
 use crate::clock::Moment;
 use crate::key::{StoreKey, TokenKey};
-use crate::protocol::flight::{Action, Context, Event, Swapped};
-use crate::protocol::replica::{Demand, Fate, Note, Seen, UnknownOutcome};
+use crate::protocol::UnknownOutcome;
+use crate::protocol::action::{Action, Context, Event, Swapped};
+use crate::protocol::replica::{Demand, Fate, History, Note, Stored};
 use crate::record::Record;
 use crate::refresher::RefreshError;
 use crate::store::{
-    Durability, Expect, MemoryStore, Stamp, StoreError, StoreErrorKind, Swap, TokenStore, Versioned,
+    Durability, Expect, Liveness, MemoryStore, Stamp, StoreError, StoreErrorKind, Swap, TokenStore,
+    Versioned,
 };
 use crate::token::TokenSet;
 use crate::version::Version;
@@ -158,10 +160,11 @@ impl World {
                         steps.push(Step::NotSent(n));
                     }
                 }
-                (Some(Action::Watch { since, .. }), None) => {
+                (Some(Action::Watch { since, at_most }), None) => {
                     // A wait that ends without cause leads to the same wait.
-                    if *since != self.stored().map(|(stamp, _)| stamp)
-                        || self.quarantine_is_over(process)
+                    if *since != self.stored().map(|stored| stored.stamp)
+                        || self.is_over(process, *at_most)
+                        || self.waits_for_the_dead(process)
                     {
                         steps.push(Step::Perform(n));
                     }
@@ -193,7 +196,7 @@ impl World {
             // the rule that requires a login closes.
             let unsaved = self.processes.iter().any(|process| process.replica.has_unsaved_answer());
             let closed = self.scope.rule == UnknownOutcome::RequireLogin;
-            let stored = self.stored().and_then(|(_, record)| record.tokens.ends());
+            let stored = self.stored().and_then(|stored| stored.record.tokens.ends());
             let held_off = stored.is_some_and(|end| end > self.now.wall() + self.quarantine());
             if !unsaved || closed || held_off {
                 steps.push(Step::JumpPastQuarantine);
@@ -210,16 +213,30 @@ impl World {
         self.processes.iter().any(|process| matches!(process.action, Some(Action::Exchange { .. })))
     }
 
-    fn quarantine_is_over(&self, process: &Process) -> bool {
-        let over =
-            |seen: &Seen| self.now.monotonic() >= seen.since + process.replica.policy.quarantine();
-        process.replica.seen.as_ref().and_then(Option::as_ref).is_some_and(over)
+    fn is_over(&self, process: &Process, at_most: Duration) -> bool {
+        let asked = process.replica.phase.as_ref().map(|phase| phase.asked.monotonic());
+        asked.is_some_and(|asked| self.now.monotonic() >= asked + at_most)
+    }
+
+    /// Whether the next question would be answered otherwise than the last.
+    fn waits_for_the_dead(&self, process: &Process) -> bool {
+        let seen = process.replica.seen.as_ref().and_then(Option::as_ref);
+        let attempt = seen.filter(|seen| seen.holder_gone.is_none());
+        attempt
+            .and_then(|seen| seen.record.attempt())
+            .is_some_and(|attempt| self.holder(attempt) == Liveness::Dead)
+    }
+
+    fn holder(&self, attempt: Stamp) -> Liveness {
+        let [process, incarnation, ..] = attempt.to_bytes();
+        let gone = self.processes[usize::from(process) - 1].incarnation > incarnation;
+        if gone && self.scope.tells_dead_holder { Liveness::Dead } else { Liveness::Alive }
     }
 
     pub(super) fn take(&mut self, step: Step, found: &mut Found) {
         let live = self.server.live;
         let known_before = self.is_known(live);
-        let stored_before = self.stored().map(|(_, record)| record.version);
+        let stored_before = self.stored().map(|stored| stored.record.version);
         match step {
             Step::Begin(n) => self.begin(n),
             Step::Perform(n) => {
@@ -280,7 +297,7 @@ impl World {
             Step::JumpPastQuarantine => self.jump(self.quarantine()),
             Step::JumpPastExpiry => self.jump(LIFETIME),
         }
-        let stored_after = self.stored().map(|(_, record)| record.version);
+        let stored_after = self.stored().map(|stored| stored.record.version);
         assert!(stored_after >= stored_before, "the stored version went down: {:?}", self.path);
         // Only the network and a crash may lose the live token; no decision may.
         let by_decision = !matches!(step, Step::Crash(_) | Step::GiveUp(_) | Step::Serve(_));
@@ -309,6 +326,7 @@ impl World {
             Some(Action::Swap { expect, stamp, record }) => {
                 Event::Swapped(Ok(self.swap(expect, stamp, &record)))
             }
+            Some(Action::AskHolder { attempt }) => Event::Holder(self.holder(attempt)),
             _ => Event::Woken,
         }
     }
@@ -318,14 +336,15 @@ impl World {
         match ready(self.store.0.compare_and_swap(&self.key, expect, &new, Durability::Durable))
             .unwrap()
         {
-            Swap::Won { .. } => Swapped::Won,
+            Swap::Won { .. } => Swapped::Won { durable: true, history: History::Unbroken },
             Swap::Lost(_) => Swapped::Lost(self.stored()),
         }
     }
 
-    fn stored(&self) -> Option<(Stamp, Record)> {
+    fn stored(&self) -> Option<Stored> {
         let (versioned, _) = ready(self.store.0.load(&self.key)).unwrap()?;
-        Some((versioned.stamp(), Record::decode(versioned.bytes(), &self.key).unwrap()))
+        let record = Record::decode(versioned.bytes(), &self.key).unwrap();
+        Some(Stored { stamp: versioned.stamp(), record, history: History::Unbroken })
     }
 
     fn deliver(&mut self, n: usize, found: &mut Found) {
@@ -378,15 +397,17 @@ impl World {
 
     /// When the newest access token that anybody has ends (wall).
     fn serves_until(&self) -> Option<Duration> {
-        let stored = self.stored().and_then(|(_, record)| record.tokens.ends());
+        let stored = self.stored().and_then(|stored| stored.record.tokens.ends());
         let known = |process: &Process| {
             process.replica.known().and_then(|known| known.record.tokens.ends())
         };
         self.processes.iter().filter_map(known).chain(stored).max()
     }
 
+    /// How long nobody's intent is touched: to the end of this the shorter jumps go.
     fn quarantine(&self) -> Duration {
-        self.processes[0].replica.policy.quarantine()
+        let policy = &self.processes[0].replica.policy;
+        if self.scope.tells_dead_holder { policy.settling() } else { policy.quarantine() }
     }
 
     fn jump(&mut self, by: Duration) {
@@ -399,7 +420,7 @@ impl World {
     /// Whether the refresh token of this generation is anywhere where it is not lost.
     fn is_known(&self, generation: u64) -> bool {
         let is = |tokens: &TokenSet| generation_of(tokens) == generation;
-        self.stored().is_some_and(|(_, record)| is(&record.tokens))
+        self.stored().is_some_and(|stored| is(&stored.record.tokens))
             || (self.stored().is_none() && generation == 0)
             || self.processes.iter().any(|process| {
                 let answered = match process.replica.attempt.as_ref().map(|attempt| &attempt.fate) {

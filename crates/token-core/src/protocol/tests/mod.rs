@@ -5,17 +5,23 @@ use std::pin::pin;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use super::flight::{Action, Context, Event, Swapped};
-use super::replica::{Demand, Note, Policy, Replica, Seed, UnknownOutcome};
-use super::{Change, Failure, LoginReason};
 use crate::clock::Moment;
 use crate::freshness::Freshness;
 use crate::key::{StoreKey, TokenKey};
+use crate::protocol::action::{Action, Context, Event, Swapped};
+use crate::protocol::policy::Policy;
+use crate::protocol::replica::{Demand, History, Note, Replica, Stored};
+use crate::protocol::seed::Seed;
+use crate::protocol::{Change, Failure, GraceWindow, LoginReason, UnknownOutcome};
 use crate::record::{DeadReason, Record, State};
 use crate::refresher::{RefreshError, Spends};
-use crate::store::{Durability, Expect, MemoryStore, Stamp, Swap, TokenStore, Versioned};
+use crate::store::{Durability, Expect, Liveness, MemoryStore, Stamp, Swap, TokenStore, Versioned};
 use crate::token::TokenSet;
 use crate::version::Version;
+
+pub(crate) mod settle;
+pub(crate) mod takeover;
+pub(crate) mod unknown_outcome;
 
 const NOW: Moment = Moment::new(Duration::from_secs(1_000_000), Duration::from_secs(2_000_000));
 
@@ -25,6 +31,15 @@ struct Process {
     store: MemoryStore,
     key: StoreKey,
     presented: Vec<String>,
+    now: Moment,
+    /// What the store says of the holders of attempts.
+    liveness: Liveness,
+    /// The write after which the store fell back.
+    fell_after: Option<Stamp>,
+    /// What the store says of what is written.
+    durable: bool,
+    /// What somebody else stores while this process watches.
+    on_watch: Option<Record>,
 }
 
 impl Process {
@@ -35,6 +50,9 @@ impl Process {
             send_gate: Duration::from_secs(1),
             drain: Duration::from_secs(10),
             unknown_outcome: UnknownOutcome::PresentAgain,
+            grace: None,
+            tells_dead_holder: false,
+            may_regress: false,
             dice: 0.5,
         };
         let seed = Seed::new(TokenSet::from_refresh_token("seed"), NOW).unwrap();
@@ -44,7 +62,24 @@ impl Process {
             store: store.clone(),
             key,
             presented: Vec::new(),
+            now: NOW,
+            liveness: Liveness::Unknown,
+            fell_after: None,
+            durable: true,
+            on_watch: None,
         }
+    }
+
+    fn policy(&mut self) -> &mut Policy {
+        &mut self.replica.policy
+    }
+
+    fn context(&self) -> Context<'static> {
+        Context { now: self.now, fresh: Stamp::random(), spends: &|_| Spends::RefreshToken }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now = Moment::new(self.now.monotonic() + time, self.now.wall() + time);
     }
 
     /// Flies a whole flight. The exchange sees the refresh token that is presented, and the process.
@@ -53,7 +88,8 @@ impl Process {
         demand: Demand,
         mut exchange: impl FnMut(&str, &mut Self) -> Result<TokenSet, RefreshError>,
     ) -> Result<(), Failure> {
-        let mut action = self.replica.begin(demand, &context());
+        let context = self.context();
+        let mut action = self.replica.begin(demand, &context);
         loop {
             let event = match action {
                 Action::Load => Event::Loaded(Ok(self.stored())),
@@ -68,13 +104,28 @@ impl Process {
                         .expose_secret()
                         .to_owned();
                     self.presented.push(token.clone());
-                    Event::Exchanged { sent: NOW, result: exchange(&token, self) }
+                    let sent = self.now;
+                    Event::Exchanged { sent, result: exchange(&token, self) }
                 }
-                Action::Watch { .. } | Action::Pause(_) => Event::Woken,
+                Action::AskHolder { .. } => Event::Holder(self.liveness),
+                Action::Watch { at_most: time, .. } | Action::Pause(time) => {
+                    match self.on_watch.take() {
+                        Some(record) => self.force(&record),
+                        None => self.wait(time),
+                    }
+                    Event::Woken
+                }
                 Action::Finish(result) => return result,
             };
-            action = self.replica.step(event, &context());
+            let context = self.context();
+            action = self.replica.step(event, &context);
         }
+    }
+
+    /// Looks at the store, as a process does between two flights.
+    fn look(&mut self) {
+        let current = self.stored();
+        self.replica.observe(current, self.now, self.now);
     }
 
     /// Refreshes whatever is there, at a server that rotates.
@@ -83,9 +134,11 @@ impl Process {
         self.fly(Demand { newer_than, ..Demand::default() }, |token, _| Ok(after(token)))
     }
 
-    fn stored(&self) -> Option<(Stamp, Record)> {
+    fn stored(&self) -> Option<Stored> {
         let (versioned, _) = ready(self.store.load(&self.key)).unwrap()?;
-        Some((versioned.stamp(), Record::decode(versioned.bytes(), &self.key).unwrap()))
+        let record = Record::decode(versioned.bytes(), &self.key).unwrap();
+        let stamp = versioned.stamp();
+        Some(Stored { stamp, record, history: self.history(Some(stamp)) })
     }
 
     fn swap(&self, expect: Expect, stamp: Stamp, record: &Record) -> Swapped {
@@ -93,25 +146,43 @@ impl Process {
         match ready(self.store.compare_and_swap(&self.key, expect, &new, Durability::Durable))
             .unwrap()
         {
-            Swap::Won { .. } => Swapped::Won,
-            Swap::Lost(_) => Swapped::Lost(self.stored()),
+            Swap::Won { .. } => {
+                let replaced = match expect {
+                    Expect::Is(stamp) => Some(stamp),
+                    Expect::Absent => None,
+                };
+                Swapped::Won { durable: self.durable, history: self.history(replaced) }
+            }
+            Swap::Lost(_) => {
+                let untold = |stored| Stored { history: History::Untold, ..stored };
+                Swapped::Lost(self.stored().map(untold))
+            }
         }
+    }
+
+    fn history(&self, of: Option<Stamp>) -> History {
+        if of.is_some() && of == self.fell_after {
+            History::Broken(None)
+        } else {
+            History::Unbroken
+        }
+    }
+
+    /// How long it has waited.
+    fn waited(&self) -> Duration {
+        self.now.monotonic() - NOW.monotonic()
     }
 
     /// Puts a record into the store, whatever is there.
     fn force(&self, record: &Record) {
-        let expect = self.stored().map_or(Expect::Absent, |(stamp, _)| Expect::Is(stamp));
-        assert!(matches!(self.swap(expect, Stamp::random(), record), Swapped::Won));
+        let expect = self.stored().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
+        assert!(matches!(self.swap(expect, Stamp::random(), record), Swapped::Won { .. }));
     }
 
     fn change(&self, change: &Change) {
-        let current = self.stored().map(|(_, record)| record);
+        let current = self.stored().map(|stored| stored.record);
         self.force(&change.apply(current.as_ref(), None, NOW));
     }
-}
-
-fn context() -> Context<'static> {
-    Context { now: NOW, fresh: Stamp::random(), spends: &|_| Spends::RefreshToken }
 }
 
 /// What a rotating server answers to a refresh token.
@@ -130,7 +201,7 @@ fn ready<F: Future>(future: F) -> F::Output {
 pub(crate) fn a_store_that_fell_back_is_repaired_and_not_believed() {
     let mut process = Process::new(&MemoryStore::new());
     process.refresh().unwrap();
-    let (_, old) = process.stored().unwrap();
+    let old = process.stored().unwrap().record;
     process.refresh().unwrap();
     process.force(&old);
     process.refresh().unwrap();
@@ -157,7 +228,7 @@ pub(crate) fn an_answer_that_belongs_to_an_older_login_is_dropped() {
             Ok(after(token))
         })
         .unwrap();
-    let (_, record) = process.stored().unwrap();
+    let record = process.stored().unwrap().record;
     assert_eq!(record.tokens.access_token().unwrap().expose_secret(), "new login");
     assert!(process.replica.take_notes().contains(&Note::Superseded));
 }
@@ -182,13 +253,13 @@ pub(crate) fn invalid_grant_for_a_token_that_a_sibling_rotated_is_no_death() {
     process
         .fly(demand, |token, process| {
             // A sibling is answered within a grace window, and stores it, before our refusal arrives.
-            let (_, record) = process.stored().unwrap();
+            let record = process.stored().unwrap().record;
             let next = Record::brought(record.version.next_generation(), after(token), NOW.wall());
             process.force(&next);
             Err(RefreshError::invalid_grant())
         })
         .unwrap();
-    assert_eq!(process.stored().unwrap().1.state, State::Idle);
+    assert_eq!(process.stored().unwrap().record.state, State::Idle);
 }
 
 #[test]
@@ -225,7 +296,7 @@ pub(crate) fn a_server_that_omits_the_refresh_token_is_refreshed_a_hundred_times
         process.fly(demand, |_, _| Ok(TokenSet::new(format!("at-{n}")))).unwrap();
     }
     assert_eq!(process.presented, vec!["seed"; 100]);
-    assert_eq!(process.stored().unwrap().1.version, Version::new(1, 100));
+    assert_eq!(process.stored().unwrap().record.version, Version::new(1, 100));
 }
 
 #[test]
@@ -248,7 +319,7 @@ fn a_definite_refusal_leaves_the_refresh_token_to_be_presented_again() {
         [RefreshError::not_sent("x"), RefreshError::rejected("x"), RefreshError::configuration("x")]
     {
         process.fly(Demand::default(), |_, _| Err(error.clone())).unwrap_err();
-        assert_eq!(process.stored().unwrap().1.state, State::Idle);
+        assert_eq!(process.stored().unwrap().record.state, State::Idle);
     }
     process.refresh().unwrap();
     assert_eq!(process.presented.len(), 4);
@@ -262,7 +333,7 @@ fn an_unknown_outcome_holds_off_the_next_presentation() {
     assert!(
         matches!(failure, Failure::OutcomeUnknown { wait, .. } if wait == Duration::from_secs(11))
     );
-    assert!(matches!(process.stored().unwrap().1.state, State::Unknown { .. }));
+    assert!(matches!(process.stored().unwrap().record.state, State::Unknown { .. }));
     let failure = process.refresh().unwrap_err();
     assert!(
         matches!(failure, Failure::OutcomeUnknown { wait, .. } if wait == Duration::from_secs(11))
@@ -283,5 +354,5 @@ fn a_logout_while_an_answer_is_under_way_is_not_undone_by_it() {
         matches!(failure, Failure::NeedsLogin(LoginReason::Dead(DeadReason::LoggedOut))),
         "{failure:?}"
     );
-    assert!(process.stored().unwrap().1.tokens.refresh_token().is_none());
+    assert!(process.stored().unwrap().record.tokens.refresh_token().is_none());
 }

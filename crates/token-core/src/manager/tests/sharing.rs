@@ -1,0 +1,116 @@
+//! Managers that share a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::{Script, TestStore, builder, run, settle};
+use crate::clock::ManualClock;
+use crate::event::Event;
+use crate::manager::TokenManager;
+use crate::refresher::Spends;
+use crate::store::{Durability, Expect, Liveness, Stamp, Swap, TokenStore, Versioned};
+
+fn store(clock: &ManualClock) -> TestStore {
+    TestStore { clock: Some(clock.clone()), ..TestStore::default() }
+}
+
+async fn current(store: &TestStore, tokens: &TokenManager) -> Versioned {
+    store.memory.load(&tokens.inner.store_key).await.unwrap().unwrap().0
+}
+
+/// Puts an earlier record back, as a failover or a restored backup does.
+async fn fall_back(store: &TestStore, tokens: &TokenManager, to: &Versioned) {
+    let expect = Expect::Is(current(store, tokens).await.stamp());
+    let old = Versioned::new(Stamp::random(), to.bytes().clone());
+    let key = &tokens.inner.store_key;
+    let swap = store.memory.compare_and_swap(key, expect, &old, Durability::Durable).await;
+    assert!(matches!(swap.unwrap(), Swap::Won { .. }));
+}
+
+#[test]
+fn a_store_that_fell_back_is_repaired_without_anybody_asking_for_a_token() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = store(&clock);
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.token().await.unwrap();
+        let old = current(&store, &tokens).await;
+        let newest = tokens.refresh_now().await.unwrap();
+        let mut events = tokens.events();
+        fall_back(&store, &tokens, &old).await;
+        while !matches!(events.next().await, Some(Event::RecordRepaired)) {}
+        settle().await;
+        assert_eq!(tokens.token().await.unwrap().version(), newest.version());
+        assert_eq!(script.calls(), 2);
+        let restarted = builder(&script, &clock).store(store.clone()).build().unwrap();
+        assert_eq!(restarted.token().await.unwrap().version(), newest.version());
+    });
+}
+
+#[test]
+fn a_store_that_fails_to_be_repaired_is_not_asked_in_a_loop() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = store(&clock);
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.token().await.unwrap();
+        let old = current(&store, &tokens).await;
+        tokens.refresh_now().await.unwrap();
+        let mut events = tokens.events();
+        fall_back(&store, &tokens, &old).await;
+        settle().await;
+        let failures = || store.failing.load(std::sync::atomic::Ordering::SeqCst);
+        store.failing.store(1000, std::sync::atomic::Ordering::SeqCst);
+        clock.advance(Duration::from_secs(1));
+        for _ in 0..100 {
+            settle().await;
+        }
+        assert!(failures() > 990, "{}", failures());
+        store.failing.store(0, std::sync::atomic::Ordering::SeqCst);
+        let wait = async { while !matches!(events.next().await, Some(Event::RecordRepaired)) {} };
+        let time = async {
+            loop {
+                clock.advance(Duration::from_secs(1));
+                settle().await;
+            }
+        };
+        let _ = crate::manager::first(wait, time).await;
+    });
+}
+
+#[test]
+fn a_refresh_of_a_process_that_died_is_taken_over_as_soon_as_the_store_knows() {
+    run(async {
+        let clock = ManualClock::new();
+        let gate = Arc::new(Semaphore::new(0));
+        let store = store(&clock);
+        let hung = Script::with_gate(Spends::RefreshToken, Some(gate));
+        let gone = builder(&hung, &clock).store(store.clone());
+        let gone = gone.exchange_deadline(Duration::from_secs(3600)).build().unwrap();
+        let lost = tokio::spawn(async move { gone.token().await });
+        settle().await;
+        assert_eq!(hung.calls(), 1);
+
+        let script = Script::new(Spends::RefreshToken);
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        let mut events = tokens.events();
+        let waiter = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { tokens.token().await }
+        });
+        settle().await;
+        store.set_liveness(Liveness::Dead);
+        // The next question, and then what the server may still be doing: 1.1 times its drain.
+        for seconds in [1, 11] {
+            assert_eq!(script.calls(), 0);
+            clock.advance(Duration::from_secs(seconds));
+            settle().await;
+        }
+        assert_eq!(script.calls(), 1);
+        waiter.await.unwrap().unwrap();
+        while !matches!(events.next().await, Some(Event::TakenOver)) {}
+        lost.abort();
+    });
+}

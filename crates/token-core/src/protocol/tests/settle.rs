@@ -1,0 +1,107 @@
+//! After a store has fallen back.
+
+use super::*;
+
+/// A process over a store that may fall back and holds a refresh token that was never sent. The process has seen it.
+fn process() -> Process {
+    let mut process = Process::new(&MemoryStore::new());
+    process.policy().may_regress = true;
+    let seed = process.replica.seed().cloned().unwrap();
+    let record = Record::brought(Version::FIRST, seed.tokens, seed.at);
+    process.force(&record.with_seeds(Vec::new(), Some(seed.fingerprint)));
+    process.look();
+    process
+}
+
+fn stamp(process: &Process) -> Option<Stamp> {
+    process.stored().map(|stored| stored.stamp)
+}
+
+#[test]
+pub(crate) fn a_record_from_before_the_fall_is_presented_only_after_the_barrier() {
+    let mut process = process();
+    process.fell_after = stamp(&process);
+    process.look();
+    process.refresh().unwrap();
+    assert_eq!(process.waited(), process.replica.policy.settle_barrier());
+    assert!(!process.waited().is_zero());
+}
+
+#[test]
+fn a_fall_between_the_look_and_the_intent_is_noticed_before_anything_is_sent() {
+    let mut process = process();
+    process.fell_after = stamp(&process);
+    process
+        .fly(Demand::default(), |token, process| {
+            assert_eq!(process.waited(), process.replica.policy.settle_barrier());
+            Ok(after(token))
+        })
+        .unwrap();
+    assert!(!process.waited().is_zero());
+}
+
+#[test]
+fn whoever_comes_after_a_repair_waits_too() {
+    let mut process = process();
+    let old = process.stored().unwrap().record;
+    process.refresh().unwrap();
+    process.force(&old);
+    process.look();
+    assert!(process.replica.needs_repair());
+    process.fly(Demand { repair: true, ..Demand::default() }, |_, _| unreachable!()).unwrap();
+    assert!(!process.replica.needs_repair() && process.waited().is_zero());
+
+    let mut next = Process::new(&process.store);
+    next.look();
+    next.refresh().unwrap();
+    assert_eq!(next.presented, ["seed+"]);
+    assert_eq!(next.waited(), next.replica.policy.settle_barrier());
+}
+
+#[test]
+fn what_was_lost_is_brought_back_while_others_wait() {
+    let mut process = process();
+    let old = process.stored().unwrap().record;
+    process.refresh().unwrap();
+    let newest = process.stored().unwrap().record;
+    let mut next = Process::new(&process.store);
+    next.policy().may_regress = true;
+    next.force(&old);
+    next.fell_after = stamp(&next);
+    next.look();
+    next.on_watch = Some(newest);
+    next.refresh().unwrap();
+    assert_eq!(next.stored().unwrap().record.version, Version::new(1, 1));
+    assert!(next.presented.is_empty());
+}
+
+#[test]
+fn the_record_of_a_lost_swap_is_loaded_before_it_is_trusted() {
+    let mut process = process();
+    let old = process.stored().unwrap().record;
+    process.force(&old);
+    process.fell_after = stamp(&process);
+    process.refresh().unwrap();
+    assert_eq!(process.waited(), process.replica.policy.settle_barrier());
+}
+
+#[test]
+pub(crate) fn an_intent_that_does_not_last_is_undone_and_nothing_is_sent() {
+    let mut process = process();
+    process.durable = false;
+    let failure = process.refresh().unwrap_err();
+    assert!(matches!(failure, Failure::NotDurable), "{failure:?}");
+    assert_eq!(process.stored().unwrap().record.state, State::Idle);
+    assert!(process.presented.is_empty());
+    process.durable = true;
+    process.refresh().unwrap();
+    assert_eq!(process.presented, ["seed"]);
+}
+
+#[test]
+fn a_seed_in_an_empty_store_that_may_fall_back_waits_for_those_who_know_more() {
+    let mut process = Process::new(&MemoryStore::new());
+    process.policy().may_regress = true;
+    process.refresh().unwrap();
+    assert_eq!(process.waited(), process.replica.policy.settle_barrier());
+}

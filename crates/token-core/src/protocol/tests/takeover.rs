@@ -1,0 +1,74 @@
+//! Whose intent it is, and how long it is left alone.
+
+use super::*;
+
+/// A process that presented the seed and went away before it was answered, and the one that comes after it.
+fn after_a_crash() -> (Process, Process) {
+    let store = MemoryStore::new();
+    let (mut gone, next) = (Process::new(&store), Process::new(&store));
+    let context = gone.context();
+    let mut action = gone.replica.begin(Demand::default(), &context);
+    while !matches!(action, Action::Exchange { .. }) {
+        let event = match action {
+            Action::Load => Event::Loaded(Ok(gone.stored())),
+            Action::Swap { expect, stamp, record } => {
+                Event::Swapped(Ok(gone.swap(expect, stamp, &record)))
+            }
+            action => panic!("{action:?}"),
+        };
+        let context = gone.context();
+        action = gone.replica.step(event, &context);
+    }
+    (gone, next)
+}
+
+#[test]
+fn an_intent_of_somebody_who_may_live_is_left_alone_for_the_quarantine() {
+    for liveness in [Liveness::Unknown, Liveness::Alive] {
+        let (_, mut next) = after_a_crash();
+        next.policy().tells_dead_holder = true;
+        next.liveness = liveness;
+        next.refresh().unwrap();
+        assert_eq!(next.waited(), next.replica.policy.quarantine());
+    }
+}
+
+#[test]
+fn an_intent_of_somebody_who_is_gone_is_taken_over_once_the_server_must_be_done() {
+    let (_, mut next) = after_a_crash();
+    next.policy().tells_dead_holder = true;
+    next.liveness = Liveness::Dead;
+    next.refresh().unwrap();
+    assert_eq!(next.waited(), next.replica.policy.settling());
+    assert!(next.replica.take_notes().contains(&Note::TakenOver));
+}
+
+#[test]
+fn a_takeover_that_has_to_wait_for_the_access_token_is_told_of_once() {
+    let (_, mut next) = after_a_crash();
+    let record = next.stored().unwrap().record;
+    let tokens = TokenSet::new("serves").with_refresh_token("seed");
+    let tokens = tokens.with_expires_in(Duration::from_secs(3600)).anchored(NOW);
+    next.force(&Record { tokens, ..record });
+    let newer_than = Some(Version::FIRST);
+    for told in [true, false] {
+        let failure = next
+            .fly(Demand { newer_than, ..Demand::default() }, |token, _| Ok(after(token)))
+            .unwrap_err();
+        assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+        assert_eq!(next.replica.take_notes().contains(&Note::TakenOver), told);
+    }
+    assert!(next.presented.is_empty());
+}
+
+#[test]
+pub(crate) fn a_token_that_was_sent_is_not_sent_again_because_the_record_says_idle() {
+    let mut process = Process::new(&MemoryStore::new());
+    process.fly(Demand::default(), |_, _| Err(RefreshError::not_sent("x"))).unwrap_err();
+    let idle = process.stored().unwrap().record;
+    process.fly(Demand::default(), |_, _| Err(RefreshError::ambiguous("x"))).unwrap_err();
+    process.force(&idle);
+    let failure = process.refresh().unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert_eq!(process.presented, ["seed", "seed"]);
+}
