@@ -1,8 +1,5 @@
 //! Kills and stops real processes that share a store, and checks all that they did: `cargo xtask chaos`. See the README.
 
-// Without signals there is nothing to run.
-#![cfg_attr(not(unix), allow(dead_code, unused_imports))]
-
 #[cfg(unix)]
 mod check;
 #[cfg(unix)]
@@ -17,6 +14,8 @@ mod record;
 mod replica;
 #[cfg(unix)]
 mod report;
+#[cfg(unix)]
+mod request;
 #[cfg(unix)]
 mod run;
 #[cfg(unix)]

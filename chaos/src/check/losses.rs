@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use crate::history::{ExchangeEnd, What};
 use crate::mark::Mark;
+use crate::request::Decision;
 use crate::time::{At, SERVER_DRAIN};
 
 use super::chain::Chain;
-use super::past::{Decision, Exchange, Past, Shown};
+use super::past::{Exchange, Past, Shown};
 use super::{Rule, Violation};
 
 /// Why a family was lost.

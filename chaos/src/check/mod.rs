@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::history::{Entry, What};
+use crate::request::Decision;
 use crate::run::Outcome;
 use crate::time::At;
 
@@ -18,7 +19,7 @@ mod takeovers;
 mod tests;
 
 use self::losses::Cause;
-use self::past::{Decision, Past};
+use self::past::Past;
 
 /// What the history shows.
 pub(crate) struct Findings {
@@ -73,7 +74,7 @@ pub(crate) enum Rule {
 /// Holds the history against every rule. `intents`: whether the protocol under test promises to keep them; else only the
 /// losses are looked at.
 pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
-    let past = Past::new(&outcome.entries, &outcome.presentations, outcome.server_started);
+    let past = Past::new(&outcome.entries, &outcome.requests);
     let mut violations = Vec::new();
     for fault in &outcome.faults {
         violations.push(Violation {
@@ -87,7 +88,9 @@ pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
     for stranger in &past.strangers {
         violations.push(Violation {
             rule: Rule::NoIntent,
-            text: format!("the server got {stranger:?}, of which no process has told"),
+            text: format!(
+                "the server got {stranger:?}, of which no process has told, or the server itself"
+            ),
             grant: None,
             from: past.end,
             to: past.end,

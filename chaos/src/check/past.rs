@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use token_testkit::{Answer, Presentation};
-
 use crate::history::{Entry, ExchangeEnd, SwapEnd, What};
 use crate::mark::Mark;
 use crate::record::{Record, State};
+use crate::request::{Decision, Request};
 use crate::time::At;
 
 /// One process.
@@ -74,13 +73,6 @@ pub(super) struct Shown {
     pub(super) decided: Option<(At, Decision)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
-    Issued(Mark),
-    Reuse,
-    Refused,
-}
-
 /// What is looked up again and again.
 pub(super) struct Past {
     pub(super) lives: HashMap<u32, Life>,
@@ -95,12 +87,12 @@ pub(super) struct Past {
     /// The grant of each family, and the refresh token that it began with.
     pub(super) families: HashMap<u64, (u32, Mark)>,
     pub(super) end: At,
-    /// Token requests that no process has told of.
-    pub(super) strangers: Vec<Presentation>,
+    /// Token requests that no process has told of, or with tokens that the server never issued.
+    pub(super) strangers: Vec<Request>,
 }
 
 impl Past {
-    pub(super) fn new(entries: &[Entry], presentations: &[Presentation], server: At) -> Self {
+    pub(super) fn new(entries: &[Entry], requests: &[Request]) -> Self {
         let mut past = Self {
             lives: HashMap::new(),
             writes: Vec::new(),
@@ -131,8 +123,8 @@ impl Past {
                 }
             }
         }
-        for presentation in presentations {
-            past.take_presentation(presentation, server, &by_id);
+        for request in requests {
+            past.take_request(request, &by_id);
         }
         past
     }
@@ -198,43 +190,13 @@ impl Past {
         }
     }
 
-    fn take_presentation(
-        &mut self,
-        presentation: &Presentation,
-        server: At,
-        by_id: &HashMap<(u32, u32, u64), usize>,
-    ) {
-        let id = presentation.request_id.as_deref().and_then(|id| {
-            let mut parts = id.split('.');
-            let process = parts.next()?.parse().ok()?;
-            Some((process, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-        });
-        let exchange = id.and_then(|id| by_id.get(&id)).copied();
-        let (Some(exchange), Some(presented), Some(family)) =
-            (exchange, presentation.presented, presentation.family)
-        else {
-            // Who left before the request was read has presented nothing.
-            if presentation.presented.is_some() {
-                self.strangers.push(presentation.clone());
-            }
-            return;
+    fn take_request(&mut self, request: &Request, by_id: &HashMap<(u32, u32, u64), usize>) {
+        let exchange = request.id.and_then(|id| by_id.get(&id)).copied();
+        let (Some(exchange), Some(family)) = (exchange, request.family) else {
+            return self.strangers.push(request.clone());
         };
-        let decision = match &presentation.decided {
-            Some(Answer::Issued { refresh: Some(refresh), .. }) => {
-                Some(Decision::Issued((*refresh).into()))
-            }
-            Some(Answer::ReuseDetected) => Some(Decision::Reuse),
-            Some(_) => Some(Decision::Refused),
-            None => None,
-        };
-        let decided_at = presentation.decided_at.map(|at| server.after(at));
-        self.shown.push(Shown {
-            arrived: server.after(presentation.at),
-            family,
-            presented: presented.into(),
-            exchange,
-            decided: decided_at.zip(decision),
-        });
+        let Request { arrived, presented, decided, .. } = *request;
+        self.shown.push(Shown { arrived, family, presented, exchange, decided });
     }
 
     /// Whether a process stood still within this time.

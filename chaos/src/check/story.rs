@@ -34,22 +34,15 @@ pub(crate) fn tell(violation: &Violation, outcome: &Outcome) -> String {
         })
         .map(|entry| (entry.at, format!("process {:<4} {:?}", entry.process, entry.what)))
         .collect();
-    for shown in &outcome.presentations {
-        let id = shown.request_id.as_deref().unwrap_or_default();
-        if id.split('.').nth(1).and_then(|id| id.parse().ok()) != Some(grant) {
-            continue;
-        }
-        let at = outcome.server_started.after(shown.at);
-        lines.push((
-            at,
-            format!("server       got {:?} from {id}, family {:?}", shown.presented, shown.family),
-        ));
-        if let (Some(decided), Some(at)) = (&shown.decided, shown.decided_at) {
-            let at = outcome.server_started.after(at);
-            lines.push((
-                at,
-                format!("server       decided on {id}: {decided:?}, answered {:?}", shown.answer),
-            ));
+    for request in &outcome.requests {
+        let Some((process, of, n)) = request.id.filter(|(_, of, _)| *of == grant) else { continue };
+        let (presented, family) = (request.presented, request.family);
+        let line = format!(
+            "server       got {presented} of exchange {n} of process {process}, family {family:?}"
+        );
+        lines.push((request.arrived, line));
+        if let Some((at, decision)) = &request.decided {
+            lines.push((*at, format!("server       decided on exchange {n} of process {process}, grant {of}: {decision:?}")));
         }
     }
     lines.retain(|(at, _)| within(*at));

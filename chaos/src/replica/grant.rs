@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::history::What;
 use crate::mark::Mark;
+use crate::request;
 use crate::step::Step;
 
 use super::log::Log;
@@ -55,7 +56,7 @@ impl Grant {
 
     /// The id under which the server's history has the exchange that is under way.
     pub(super) fn request_id(&self) -> String {
-        format!("{}.{}.{}", self.process, self.number, self.this_exchange())
+        request::id(self.process, self.number, self.this_exchange())
     }
 
     pub(super) fn answered(&self, refresh: Option<Mark>) {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::history::What;
 use crate::replica::name;
+use crate::request;
 use crate::step::Step;
 use crate::time::{ACCESS_LIFETIME, At, quarantine};
 
@@ -110,8 +111,8 @@ impl<S: TokenStore> Running<S> {
 
     /// The server holds a request: its sender is struck, and the request goes on.
     pub(super) fn held(&mut self, step: Step, manner: Manner, held: Held) {
-        let id = held.request().request_id.as_deref().and_then(|id| id.split('.').next());
-        let id = id.and_then(|id| id.parse().ok());
+        let id = held.request().request_id.as_deref().and_then(request::parse);
+        let id = id.map(|(process, ..)| process);
         if let Some(id) = id.filter(|id| self.running().any(|process| process.id == *id)) {
             self.strike(id, manner, false);
             self.disturber.plan.met(step, manner);

@@ -8,12 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use token_core::store::TokenStore;
-use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Held, Presentation};
+use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Held};
 use tokio::runtime::Runtime;
 
 use crate::history::{Entry, Heard, What};
 use crate::mark::Mark;
 use crate::options::Run;
+use crate::request::Request;
 use crate::step::Step;
 use crate::time::{ACCESS_LIFETIME, At, longest_wait};
 
@@ -50,9 +51,7 @@ pub(crate) enum Message {
 /// All that is known after a run.
 pub(crate) struct Outcome {
     pub(crate) entries: Vec<Entry>,
-    pub(crate) presentations: Vec<Presentation>,
-    /// When the server started: what the times of its history count from.
-    pub(crate) server_started: At,
+    pub(crate) requests: Vec<Request>,
     /// The last record of each grant: its write and its bytes' mark.
     pub(crate) last: Vec<Result<Option<(Mark, Mark)>, String>>,
     pub(crate) kills: u64,
@@ -309,11 +308,13 @@ impl<S: TokenStore> Running<S> {
         let mut entries = self.entries;
         entries.sort_by_key(|entry| entry.at);
         let met = self.disturber.plan.all_met().iter();
+        let started = At::of(self.server.started_at());
+        let history = self.server.history();
+        let requests = history.iter().filter_map(|entry| Request::read(entry, started)).collect();
         Outcome {
             last: last.map(|last| last.map(|last| last.map(mark))).collect(),
             entries,
-            presentations: self.server.history(),
-            server_started: At::of(self.server.started_at()),
+            requests,
             kills: self.kills,
             stops: self.stops,
             met: met.map(|(&(step, manner), &n)| (step, manner, n)).collect(),
