@@ -17,6 +17,9 @@ use State::{Idle, InFlight};
 const TOKEN: u64 = 100;
 const FAMILY: u64 = 7;
 
+/// What a record holds: version, state and refresh token.
+type Held = ((u64, u64), State, u64);
+
 /// A history of grant 0. Times are in milliseconds.
 struct Scene(Outcome);
 
@@ -35,7 +38,7 @@ impl Scene {
         });
         scene.tell(0, 0, What::SignedIn { family: FAMILY, refresh: Mark(TOKEN) });
         scene.tell(0, 1, What::Login { refresh: Mark(TOKEN) });
-        scene.write(0, 1, 0, 1, (1, 0), Idle, TOKEN);
+        scene.write(0, 1, 0, 1, ((1, 0), Idle, TOKEN));
         scene
     }
 
@@ -43,42 +46,23 @@ impl Scene {
         self.0.entries.push(Entry { at: at(ms), process, grant: Some(0), what });
     }
 
-    fn begin(
-        &mut self,
-        ms: u64,
-        process: u32,
-        expect: u64,
-        stamp: u64,
-        version: (u64, u64),
-        state: State,
-        refresh: u64,
-    ) {
-        let record =
-            Record { version: Version(version.0, version.1), state, refresh: Some(Mark(refresh)) };
+    fn begin(&mut self, ms: u64, process: u32, expect: u64, stamp: u64, held: Held) {
+        let ((epoch, generation), state, refresh) = held;
+        let version = Version(epoch, generation);
+        let record = Record { version, state, refresh: Some(Mark(refresh)) };
         let expect = (expect != 0).then_some(Mark(expect));
-        self.tell(
-            ms,
-            process,
-            What::Swap { expect, stamp: Mark(stamp), digest: Mark(stamp), record },
-        );
+        let (stamp, digest) = (Mark(stamp), Mark(stamp));
+        self.tell(ms, process, What::Swap { expect, stamp, digest, record });
     }
 
     fn end(&mut self, ms: u64, process: u32, stamp: u64, end: SwapEnd) {
         self.tell(ms, process, What::Swapped { stamp: Mark(stamp), end });
     }
 
-    /// A write that begins now, wins a millisecond later and is the last one.
-    fn write(
-        &mut self,
-        ms: u64,
-        process: u32,
-        expect: u64,
-        stamp: u64,
-        version: (u64, u64),
-        state: State,
-        refresh: u64,
-    ) {
-        self.begin(ms, process, expect, stamp, version, state, refresh);
+    /// A write that begins now, wins a millisecond later and is the last one. It replaces write `expect`, or nothing if
+    /// that is 0.
+    fn write(&mut self, ms: u64, process: u32, expect: u64, stamp: u64, held: Held) {
+        self.begin(ms, process, expect, stamp, held);
         self.end(ms + 1, process, stamp, SwapEnd::Won);
         self.last(stamp);
     }
@@ -142,24 +126,24 @@ fn tokens(refresh: u64) -> ExchangeEnd {
 /// Process 1 refreshes once: intent 2, tokens 101, commit 3.
 fn refreshed() -> Scene {
     let mut scene = Scene::new();
-    scene.write(1000, 1, 1, 2, (1, 0), InFlight, TOKEN);
+    scene.write(1000, 1, 1, 2, ((1, 0), InFlight, TOKEN));
     scene.exchange(1010, 1, 1, TOKEN, Some(Issued(Mark(101))));
     scene.exchanged(1040, 1, 1, tokens(101));
-    scene.write(1050, 1, 2, 3, (1, 1), Idle, 101);
+    scene.write(1050, 1, 2, 3, ((1, 1), Idle, 101));
     scene
 }
 
 /// Process 1 has sent token 100 at 1010, and the server issued token 101 for it.
 fn sent() -> Scene {
     let mut scene = Scene::new();
-    scene.write(1000, 1, 1, 2, (1, 0), InFlight, TOKEN);
+    scene.write(1000, 1, 1, 2, ((1, 0), InFlight, TOKEN));
     scene.exchange(1010, 1, 1, TOKEN, Some(Issued(Mark(101))));
     scene
 }
 
 /// Process 2 takes over and presents the same token, which ends the family.
 fn again(mut scene: Scene, ms: u64) -> Scene {
-    scene.write(ms - 10, 2, 2, 4, (1, 0), InFlight, TOKEN);
+    scene.write(ms - 10, 2, 2, 4, ((1, 0), InFlight, TOKEN));
     scene.exchange(ms, 2, 1, TOKEN, Some(Reuse));
     scene
 }
@@ -190,11 +174,11 @@ fn an_ordinary_refresh_breaks_no_rule() {
 #[test]
 fn a_write_that_was_acknowledged_and_is_gone_is_found() {
     let mut scene = refreshed();
-    scene.begin(1000, 2, 1, 5, (1, 0), Idle, TOKEN);
+    scene.begin(1000, 2, 1, 5, ((1, 0), Idle, TOKEN));
     scene.end(1001, 2, 5, SwapEnd::Won);
     assert_eq!(scene.rules(), [Rule::LostWrite], "two have replaced the same record");
     let mut scene = refreshed();
-    scene.begin(1000, 2, 1, 5, (1, 0), Idle, TOKEN);
+    scene.begin(1000, 2, 1, 5, ((1, 0), Idle, TOKEN));
     scene.end(1001, 2, 5, SwapEnd::Lost { current: Some(Mark(2)) });
     assert_eq!(scene.rules(), []);
 }
@@ -202,7 +186,7 @@ fn a_write_that_was_acknowledged_and_is_gone_is_found() {
 #[test]
 fn a_version_that_goes_down_is_found() {
     let mut scene = refreshed();
-    scene.write(1200, 2, 3, 5, (1, 0), Idle, TOKEN);
+    scene.write(1200, 2, 3, 5, ((1, 0), Idle, TOKEN));
     assert_eq!(scene.rules(), [Rule::VersionDown]);
 }
 
@@ -240,7 +224,7 @@ fn a_token_that_is_sent_without_an_intent_is_found() {
     scene.exchange(1200, 2, 1, 101, Some(Issued(Mark(102))));
     assert_eq!(scene.rules(), [Rule::NoIntent]);
     let mut scene = refreshed();
-    scene.begin(1190, 2, 3, 5, (1, 1), InFlight, 101);
+    scene.begin(1190, 2, 3, 5, ((1, 1), InFlight, 101));
     scene.end(1191, 2, 5, SwapEnd::Lost { current: None });
     scene.exchange(1200, 2, 1, 101, Some(Issued(Mark(102))));
     assert_eq!(scene.rules(), [Rule::NoIntent], "an intent that was not stored is none");
@@ -261,10 +245,10 @@ fn what_was_carried_out_and_is_taken_for_refused_is_found() {
 #[test]
 fn a_token_may_be_presented_again_where_the_first_time_came_to_nothing() {
     let mut scene = Scene::new();
-    scene.write(1000, 1, 1, 2, (1, 0), InFlight, TOKEN);
+    scene.write(1000, 1, 1, 2, ((1, 0), InFlight, TOKEN));
     scene.exchange(1010, 1, 1, TOKEN, None);
     scene.exchanged(1040, 1, 1, ExchangeEnd::Rejected);
-    scene.write(1050, 1, 2, 4, (1, 0), InFlight, TOKEN);
+    scene.write(1050, 1, 2, 4, ((1, 0), InFlight, TOKEN));
     scene.exchange(1100, 1, 2, TOKEN, Some(Issued(Mark(101))));
     assert_eq!(scene.rules(), []);
 }
@@ -314,7 +298,7 @@ fn a_token_whose_holder_lives_is_not_presented_again() {
 fn a_family_that_ends_while_the_store_has_its_live_token_is_an_avoidable_loss() {
     let mut scene = refreshed();
     scene.kill(1100, 1);
-    scene.write(3990, 2, 3, 4, (1, 1), InFlight, 101);
+    scene.write(3990, 2, 3, 4, ((1, 1), InFlight, 101));
     scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
     let findings = scene.check();
     lost(&findings, Cause::Avoidable);
@@ -354,8 +338,8 @@ fn a_late_commit_over_the_intent_of_who_presents_again_is_window_p() {
     let mut scene = sent();
     scene.exchanged(1040, 1, 1, tokens(101));
     scene.stop(1045, 3995, 1);
-    scene.write(3990, 2, 2, 4, (1, 0), InFlight, TOKEN);
-    scene.write(3997, 1, 4, 5, (1, 1), Idle, 101);
+    scene.write(3990, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.write(3997, 1, 4, 5, ((1, 1), Idle, 101));
     scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
     let findings = scene.check();
     lost(&findings, Cause::Paused);
@@ -366,7 +350,7 @@ fn a_late_commit_over_the_intent_of_who_presents_again_is_window_p() {
 fn who_stood_still_with_the_stores_lock_holds_up_the_commit_of_others() {
     let mut scene = sent();
     scene.exchanged(1040, 1, 1, tokens(101));
-    scene.begin(1030, 3, 1, 6, (1, 0), InFlight, TOKEN);
+    scene.begin(1030, 3, 1, 6, ((1, 0), InFlight, TOKEN));
     scene.stop(1035, 3990, 3);
     let findings = again(scene, 4000).check();
     lost(&findings, Cause::Paused);
@@ -376,7 +360,7 @@ fn who_stood_still_with_the_stores_lock_holds_up_the_commit_of_others() {
 fn who_stood_still_while_it_sent_is_told_apart_from_who_did_before() {
     let late = |stopped: (u64, u64)| {
         let mut scene = refreshed();
-        scene.write(1055, 2, 3, 4, (1, 1), InFlight, 101);
+        scene.write(1055, 2, 3, 4, ((1, 1), InFlight, 101));
         scene.stop(stopped.0, stopped.1, 2);
         scene.exchange(5000, 2, 1, TOKEN, Some(Reuse));
         scene.check()
@@ -390,10 +374,10 @@ fn a_server_that_breaks_its_promise_is_told_apart() {
     let mut scene = sent();
     scene.kill(1011, 1);
     scene.0.requests[0].decided = Some((at(2000), Reuse));
-    scene.write(1590, 2, 2, 4, (1, 0), InFlight, TOKEN);
+    scene.write(1590, 2, 2, 4, ((1, 0), InFlight, TOKEN));
     scene.exchange(1600, 2, 1, TOKEN, Some(Issued(Mark(101))));
     scene.exchanged(1630, 2, 1, tokens(101));
-    scene.write(1640, 2, 4, 5, (1, 1), Idle, 101);
+    scene.write(1640, 2, 4, 5, ((1, 1), Idle, 101));
     let findings = scene.check();
     lost(&findings, Cause::ServerLate);
 }
@@ -404,8 +388,8 @@ fn a_family_that_a_login_has_replaced_is_no_loss() {
     scene.exchanged(1040, 1, 1, tokens(101));
     scene.tell(1100, 0, What::SignedIn { family: FAMILY + 1, refresh: Mark(200) });
     scene.tell(1100, 3, What::Login { refresh: Mark(200) });
-    scene.write(3980, 2, 2, 4, (1, 0), InFlight, TOKEN);
-    scene.write(3990, 3, 4, 5, (2, 0), Idle, 200);
+    scene.write(3980, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.write(3990, 3, 4, 5, ((2, 0), Idle, 200));
     scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
     lost(&scene.check(), Cause::Superseded);
 }

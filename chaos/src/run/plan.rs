@@ -39,7 +39,7 @@ impl Plan {
             self.missing.iter().copied().filter(|(_, manner)| allowed(*manner)).collect();
         self.handed_out += 1;
         // In turn, so that those that are hard to meet do not keep the others waiting.
-        if !missing.is_empty() && self.handed_out % 4 != 0 {
+        if !missing.is_empty() && !self.handed_out.is_multiple_of(4) {
             let (step, manner) = missing[self.handed_out % missing.len()];
             return (Some(step), manner);
         }
