@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::history::{ExchangeEnd, What};
 use crate::mark::Mark;
 use crate::request::Decision;
-use crate::time::{At, SERVER_DRAIN};
+use crate::time::{At, SERVER_DRAIN, quarantine};
 
 use super::chain::Chain;
 use super::past::{Exchange, Past, Shown};
@@ -88,14 +88,16 @@ fn cause(
         return Cause::PausedSending;
     }
     let ended = again.end.as_ref().map(|(ended, _)| *ended);
-    let killed = past.lives.get(&again.process).and_then(|life| life.killed);
+    let killed = past.killed(again.process);
     if ended.into_iter().chain(killed).min().is_some_and(|gone| at.since(gone) > SERVER_DRAIN) {
         return Cause::ServerLate;
     }
     let intent = past.intent(holder).map_or(holder.began, |intent| intent.began);
+    // Who had all the time that it may take, and did not store what it had, is not excused by how it ended.
+    let had_its_time = |until: At| past.ran(holder, intent, until) > quarantine();
     let paused =
         past.stood(holder.process, intent, sent) || past.store_stood(again.grant, intent, sent);
-    let held_out = if paused { Cause::Paused } else { Cause::Avoidable };
+    let held_out = if paused && !had_its_time(sent) { Cause::Paused } else { Cause::Avoidable };
     let stored = chain.first_with(token);
     if let Some(place) = stored.filter(|place| chain.in_by(past, *place) <= at) {
         // Stored over the intent of who presents it again, too late to keep that one from it?
@@ -112,8 +114,11 @@ fn cause(
                 Cause::AnswerLost
             }
         }
-        _ if past.is_dead(holder.process, sent) => Cause::Crashed,
-        _ => held_out,
+        _ => match past.killed(holder.process).filter(|killed| *killed <= sent) {
+            Some(killed) if !had_its_time(killed) => Cause::Crashed,
+            Some(_) => Cause::Avoidable,
+            None => held_out,
+        },
     }
 }
 

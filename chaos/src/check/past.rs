@@ -19,10 +19,6 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn is_dead(&self, at: At) -> bool {
-        self.killed.is_some_and(|killed| killed <= at)
-    }
-
     /// For how long it stood still within this time.
     pub(super) fn stood(&self, from: At, to: At) -> Duration {
         let within = |(stop, go): &(At, At)| (*go.min(&to)).since(*stop.max(&from));
@@ -204,8 +200,18 @@ impl Past {
         self.lives.get(&process).is_some_and(|life| !life.stood(from, to).is_zero())
     }
 
-    pub(super) fn is_dead(&self, process: u32, at: At) -> bool {
-        self.lives.get(&process).is_some_and(|life| life.is_dead(at))
+    /// When `kill -9` was sent to it.
+    pub(super) fn killed(&self, process: u32) -> Option<At> {
+        self.lives.get(&process)?.killed
+    }
+
+    /// For how long of this time an exchange's process ran, and could write.
+    pub(super) fn ran(&self, exchange: &Exchange, from: At, to: At) -> Duration {
+        let stood = self.lives.get(&exchange.process).map(|life| life.stood(from, to));
+        let blocked = self.blocked.get(&exchange.grant).map(Vec::as_slice).unwrap_or_default();
+        let blocked: Duration =
+            blocked.iter().map(|(stop, go)| (*go.min(&to)).since(*stop.max(&from))).sum();
+        to.since(from).saturating_sub(stood.unwrap_or_default() + blocked)
     }
 
     /// Whether anybody stood still within a write to this grant, with the store's lock, within this time.

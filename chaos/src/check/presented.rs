@@ -119,8 +119,7 @@ fn may_follow(
         }
         _ => {}
     }
-    let life = past.lives.get(&first.process);
-    if let Some(killed) = life.and_then(|life| life.killed).filter(|killed| *killed <= sent) {
+    if let Some(killed) = past.killed(first.process).filter(|killed| *killed <= sent) {
         let ended = first.end.as_ref().map_or(killed, |(at, _)| killed.min(*at));
         return drained(ended, "it had died");
     }
