@@ -32,6 +32,14 @@ pub struct Presentation {
     /// The generation of the presented refresh token within its family: the login's is 0, and each
     /// one issued later has the next number, branches of a [`Grace`](crate::Grace) window too.
     pub generation: Option<u64>,
+    /// The request's `X-Request-Id` header, by which a sender finds its own request.
+    pub request_id: Option<String>,
+    /// What the server's own rules came to, answered or not: [`Answer::Issued`], [`Answer::Refused`] or
+    /// [`Answer::ReuseDetected`]. `None` if they were not asked, yet or for ever.
+    pub decided: Option<Answer>,
+    /// When they did, since the server's start.
+    #[serde(serialize_with = "seconds")]
+    pub decided_at: Option<Duration>,
     /// What became of the request.
     pub answer: Answer,
 }
@@ -109,20 +117,34 @@ impl History {
             presented: what.presented,
             family: what.lineage.map(|(family, _)| family),
             generation: what.lineage.map(|(_, generation)| generation),
+            request_id: what.request_id,
+            decided: None,
+            decided_at: None,
             answer: Answer::Pending,
         });
         self.in_flight += 1;
         (sequence, self.in_flight)
     }
 
+    /// Takes note of what the server's own rules came to for the request at `sequence`.
+    pub(crate) fn decided(&mut self, sequence: u64, now: Duration, decision: Answer) {
+        if let Some(entry) = self.entry(sequence) {
+            entry.decided = Some(decision);
+            entry.decided_at = Some(now);
+        }
+    }
+
     /// Takes note of what became of the request at `sequence`.
     pub(crate) fn ended(&mut self, sequence: u64, now: Duration, answer: Answer) {
-        let place = usize::try_from(sequence).ok();
-        if let Some(entry) = place.and_then(|place| self.presentations.get_mut(place)) {
+        if let Some(entry) = self.entry(sequence) {
             entry.answered_at = (!matches!(answer, Answer::NoAnswer { .. })).then_some(now);
             entry.answer = answer;
             self.in_flight = self.in_flight.saturating_sub(1);
         }
+    }
+
+    pub(crate) fn entry(&mut self, sequence: u64) -> Option<&mut Presentation> {
+        self.presentations.get_mut(usize::try_from(sequence).ok()?)
     }
 
     pub(crate) fn presentations(&self) -> &[Presentation] {
@@ -147,6 +169,7 @@ pub(crate) struct Presented {
     pub(crate) client: Option<String>,
     pub(crate) grant_type: Option<String>,
     pub(crate) presented: Option<Fingerprint>,
+    pub(crate) request_id: Option<String>,
     /// Family and generation of the presented refresh token.
     pub(crate) lineage: Option<(u64, u64)>,
 }

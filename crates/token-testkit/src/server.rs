@@ -1,10 +1,15 @@
 //! The handle of a running server.
 
-use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    ApiFault, ApiRequest, Builder, Counters, Fault, Grace, Login, Presentation, RandomFaults,
-    Rotation, listener::Listener, shared::Shared,
+    ApiFault, ApiRequest, Builder, Counters, Fault, Grace, Held, Login, Presentation, RandomFaults,
+    Rotation, Stage, listener::Listener, shared::Shared,
 };
 
 /// A running authorization server and the API that it protects.
@@ -193,6 +198,33 @@ impl AuthorizationServer {
     /// A careful client of a server that rotates leaves nothing but ones here.
     pub fn presentations_per_generation(&self) -> BTreeMap<(u64, u64), u64> {
         self.shared.state().history.per_generation()
+    }
+
+    /// When the server started: what the times of the history count from.
+    pub fn started_at(&self) -> Instant {
+        self.shared.started_at()
+    }
+
+    /// Holds the next token request that comes to this stage, from this call on, and ends when one has: the moment to kill
+    /// its sender. Who asks first gets the first. `None` if the server is dropped before.
+    ///
+    /// ```
+    /// # async fn act(server: &token_testkit::AuthorizationServer, client: &mut std::process::Child) -> std::io::Result<()> {
+    /// use token_testkit::Stage;
+    ///
+    /// let held = server.hold(Stage::CarriedOut).await; // rotated, and not answered
+    /// client.kill()?;
+    /// drop(held);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped, no request is held for it, and one that is held already goes on.
+    pub fn hold(&self, stage: Stage) -> impl Future<Output = Option<Held>> + Send + use<> {
+        let held = self.shared.state().holds.ask(stage);
+        async move { held.await.ok() }
     }
 
     /// Waits until `n` token requests have arrived since the start, answered or not: the moment to

@@ -14,6 +14,7 @@ use crate::{
     fault::{Changes, RefreshField},
     grants::{self, Directory},
     history::{History, Presented},
+    hold::{Holds, Stage},
     policy::{Policy, Rotation},
     refusal::Refusal,
     script::Script,
@@ -45,6 +46,7 @@ pub(crate) struct State {
     pub(crate) api_script: Script<ApiFault>,
     pub(crate) api_history: ApiHistory,
     pub(crate) history: History,
+    pub(crate) holds: Holds,
     pub(crate) counters: Counters,
 }
 
@@ -75,6 +77,7 @@ impl Shared {
             api_script: Script::default(),
             api_history: ApiHistory::default(),
             history: History::default(),
+            holds: Holds::default(),
             counters: Counters::default(),
         };
         Self {
@@ -85,6 +88,10 @@ impl Shared {
             state: Mutex::new(state),
             arrivals: watch::Sender::new(0),
         }
+    }
+
+    pub(crate) fn started_at(&self) -> Instant {
+        self.started
     }
 
     /// Time since the server's start.
@@ -169,6 +176,24 @@ impl Shared {
         outcome
     }
 
+    /// Waits while somebody holds the request at this stage.
+    pub(crate) async fn hold_up(&self, sequence: u64, stage: Stage) {
+        let released = {
+            let State { holds, history, .. } = &mut *self.state();
+            holds.come(stage, || history.entry(sequence).cloned())
+        };
+        if let Some(released) = released {
+            // Nothing is ever sent: it ends when the other side is dropped.
+            _ = released.await;
+        }
+    }
+
+    /// Takes note of what the server's own rules came to for a token request.
+    pub(crate) fn token_request_decided(&self, sequence: u64, decision: Answer) {
+        let now = self.now();
+        self.state().history.decided(sequence, now, decision);
+    }
+
     /// Takes note of what became of a token request.
     pub(crate) fn token_request_ended(&self, sequence: u64, answer: Answer) {
         let now = self.now();
@@ -182,6 +207,7 @@ impl Shared {
                 client: request.claimed_client().map(str::to_owned),
                 grant_type: request.parameter("grant_type").map(str::to_owned),
                 presented: refresh_token.map(Fingerprint::of),
+                request_id: request.id().map(str::to_owned),
                 lineage: refresh_token.and_then(|token| state.tokens.lineage(token)),
             }
         });

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::{sync::oneshot, time};
 
 use crate::{
-    Answer, Fault, Fingerprint,
+    Answer, Fault, Fingerprint, Stage,
     date::http_date,
     fault::{Action, Changes, RetryAfter},
     refusal::Refusal,
@@ -61,14 +61,16 @@ async fn carry_out(
     mut client: oneshot::Sender<Reply>,
 ) {
     let Fault { delay_before, action, carried_out, delay_after, retry_after, form, drip } = fault;
+    shared.hold_up(sequence, Stage::Received).await;
     pause(delay_before).await;
     let (response, processed, answer) = match action {
         Action::Rules(changes) => {
-            let (response, answer) = process(&shared, &request, &changes, form);
+            let (response, answer) = process(&shared, &request, sequence, &changes, form);
             (Some(response.map(Content::Whole)), true, answer)
         }
         action => {
-            let own = carried_out.then(|| process(&shared, &request, &Changes::default(), form).0);
+            let own = carried_out
+                .then(|| process(&shared, &request, sequence, &Changes::default(), form).0);
             let silence = Answer::NoAnswer { processed: carried_out };
             let (response, answer) = match action {
                 Action::Answer(scripted) => {
@@ -85,6 +87,9 @@ async fn carry_out(
             (response, carried_out, answer)
         }
     };
+    if processed {
+        shared.hold_up(sequence, Stage::CarriedOut).await;
+    }
     pause(delay_after).await;
 
     if client.is_closed() {
@@ -103,10 +108,11 @@ async fn carry_out(
 fn process(
     shared: &Shared,
     request: &TokenRequest,
+    sequence: u64,
     changes: &Changes,
     form: bool,
 ) -> (Made, Answer) {
-    match shared.perform(request, changes) {
+    let (made, answer) = match shared.perform(request, changes) {
         Ok(tokens) => {
             let answer = Answer::Issued {
                 generation: tokens.generation,
@@ -123,7 +129,9 @@ fn process(
             };
             (token_answer::refused(refusal, form), answer)
         }
-    }
+    };
+    shared.token_request_decided(sequence, answer.clone());
+    (made, answer)
 }
 
 fn add_retry_after(shared: &Shared, headers: &mut HeaderMap, retry_after: Option<RetryAfter>) {

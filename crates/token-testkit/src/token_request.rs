@@ -12,6 +12,7 @@ pub(crate) struct TokenRequest {
     parameters: HashMap<String, String>,
     credentials: Credentials,
     flaw: Option<Refusal>,
+    id: Option<String>,
 }
 
 impl TokenRequest {
@@ -40,12 +41,18 @@ impl TokenRequest {
             flaw = flaw.or(Some(refusal));
             Credentials::None
         });
-        Self { parameters, credentials, flaw }
+        let id = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        Self { parameters, credentials, flaw, id: id.map(str::to_owned) }
     }
 
     /// A request that was not read.
     pub(crate) fn unread(flaw: Refusal) -> Self {
-        Self { parameters: HashMap::new(), credentials: Credentials::None, flaw: Some(flaw) }
+        Self {
+            parameters: HashMap::new(),
+            credentials: Credentials::None,
+            flaw: Some(flaw),
+            id: None,
+        }
     }
 
     /// Who sent it, unless it is malformed.
@@ -59,6 +66,11 @@ impl TokenRequest {
     /// The client that the request claims to come from, proven or not.
     pub(crate) fn claimed_client(&self) -> Option<&str> {
         self.credentials.id().or_else(|| self.parameter("client_id"))
+    }
+
+    /// The `X-Request-Id` header.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {

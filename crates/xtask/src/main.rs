@@ -1,5 +1,6 @@
 //! The project's commands. What CI runs is what a contributor runs: `cargo xtask ci`.
 
+mod chaos;
 mod ci;
 mod dependencies;
 mod ignored;
@@ -20,6 +21,12 @@ enum Task {
     Test,
     /// Check the Spin model of the refresh protocol, with and without each of its rules; installs spin
     Model,
+    /// Kill and stop processes that share a store, and check what they did; the options are those of the program `chaos`
+    #[command(disable_help_flag = true)]
+    Chaos {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Check format, clippy, docs, ignored tests, cargo-deny and dependency promises, then run `test`
     Ci,
 }
@@ -28,6 +35,7 @@ fn main() -> ExitCode {
     let outcome = match Task::parse() {
         Task::Test => step::run_all(&[test::STEPS]),
         Task::Model => model::check_all(),
+        Task::Chaos { options } => chaos::run_with(&options),
         Task::Ci => step::run_all(&[ci::STEPS, test::STEPS]),
     };
     match outcome {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    model, node,
+    chaos, model, node,
     step::{Outcome, Step, capture, cargo, run},
     tools,
 };
@@ -34,6 +34,8 @@ pub(crate) const STEPS: &[Step] = &[
         run: || shared_stampede("--processes 32 --requests 250 --rounds 3", 24_000),
     },
     Step { name: "example replicas", run: || run(&mut cargo("run --release --example replicas")) },
+    Step { name: "chaos, 200 kills", run: chaos::kill },
+    Step { name: "chaos, a protocol that has to lose", run: chaos::lose },
 ];
 
 /// At least so many requests have to succeed.

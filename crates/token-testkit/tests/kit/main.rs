@@ -13,6 +13,7 @@ mod faults;
 mod grace;
 mod grants;
 mod history;
+mod holds;
 mod lifecycle;
 mod random;
 mod rotation;

@@ -1,0 +1,140 @@
+//! Each family that was revoked: where was its live refresh token, and could the loss have been avoided?
+
+use std::collections::HashMap;
+
+use crate::history::{ExchangeEnd, What};
+use crate::mark::Mark;
+use crate::request::Decision;
+use crate::time::{At, SERVER_DRAIN, quarantine};
+
+use super::chain::Chain;
+use super::past::{Exchange, Past, Shown};
+use super::{Rule, Violation};
+
+/// Why a family was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// The live token was in the store, or in a process that ran.
+    Avoidable,
+    /// W: the holder died between the rotation and the first copy that lasts.
+    Crashed,
+    /// W: the answer was lost on its way to a holder that lives.
+    AnswerLost,
+    /// P: the holder, or who had the store's lock, stood still for longer than others hold off.
+    Paused,
+    /// P: who presented the token again stood still between its last look at the clock and the network.
+    PausedSending,
+    /// The server went on with a request for longer after its sender was gone than it promises: the machine is too slow.
+    ServerLate,
+    /// No loss: somebody had logged in meanwhile.
+    Superseded,
+}
+
+/// Finds the cause of each, in the order of the revocations.
+pub(super) fn all(past: &Past, chains: &[Chain], violations: &mut Vec<Violation>) -> Vec<Cause> {
+    let mut decided: Vec<(At, Decision, &Shown)> = past
+        .shown
+        .iter()
+        .filter_map(|shown| shown.decided.map(|(at, decision)| (at, decision, shown)))
+        .collect();
+    decided.sort_by_key(|(at, ..)| *at);
+    // The live token of each family, and who was issued it.
+    let mut live: HashMap<u64, (Mark, &Exchange)> = HashMap::new();
+    let mut causes = Vec::new();
+    for (at, decision, shown) in decided {
+        let exchange = &past.exchanges[shown.exchange];
+        match decision {
+            Decision::Issued(refresh) => _ = live.insert(shown.family, (refresh, exchange)),
+            Decision::Refused => {}
+            Decision::Reuse => {
+                let Some((token, holder)) = live.get(&shown.family) else { continue };
+                let cause = cause(past, chains, shown, at, *token, holder);
+                if cause == Cause::Avoidable {
+                    violations.push(Violation {
+                        rule: Rule::AvoidableLoss,
+                        text: format!(
+                            "process {} presented {} again and ended family {}, while its live token {token}, issued \
+                             to process {}, was in the store or in that process",
+                            exchange.process, shown.presented, shown.family, holder.process
+                        ),
+                        grant: Some(exchange.grant),
+                        from: holder.began,
+                        to: at,
+                    });
+                }
+                causes.push(cause);
+            }
+        }
+    }
+    causes
+}
+
+/// `token` is the live one, which `holder` was issued; `shown` presented its predecessor again, at `at`.
+fn cause(
+    past: &Past,
+    chains: &[Chain],
+    shown: &Shown,
+    at: At,
+    token: Mark,
+    holder: &Exchange,
+) -> Cause {
+    let again = &past.exchanges[shown.exchange];
+    let Some(chain) = chains.get(again.grant as usize) else { return Cause::Avoidable };
+    let sent = again.sending.unwrap_or(again.began);
+    if was_superseded(past, chain, shown.family, at) {
+        return Cause::Superseded;
+    }
+    if past.stood(again.process, sent, shown.arrived) {
+        return Cause::PausedSending;
+    }
+    let ended = again.end.as_ref().map(|(ended, _)| *ended);
+    let killed = past.killed(again.process);
+    if ended.into_iter().chain(killed).min().is_some_and(|gone| at.since(gone) > SERVER_DRAIN) {
+        return Cause::ServerLate;
+    }
+    let intent = past.intent(holder).map_or(holder.began, |intent| intent.began);
+    // Who had all the time that it may take, and did not store what it had, is not excused by how it ended.
+    let had_its_time = |until: At| past.ran(holder, intent, until) > quarantine();
+    let paused =
+        past.stood(holder.process, intent, sent) || past.store_stood(again.grant, intent, sent);
+    let held_out = if paused && !had_its_time(sent) { Cause::Paused } else { Cause::Avoidable };
+    let stored = chain.first_with(token);
+    if let Some(place) = stored.filter(|place| chain.in_by(past, *place) <= at) {
+        // Stored over the intent of who presents it again, too late to keep that one from it?
+        let over = past.intent(again).and_then(|intent| chain.place(intent.stamp));
+        return if over.is_some_and(|over| over < place) { held_out } else { Cause::Avoidable };
+    }
+    let gave_up = |end: &ExchangeEnd| !matches!(end, ExchangeEnd::Tokens { .. });
+    match &holder.end {
+        Some((ended, end)) if *ended <= sent && gave_up(end) => {
+            // Its process goes on, and knows that it knows nothing.
+            if past.stood(holder.process, holder.began, *ended) {
+                Cause::Paused
+            } else {
+                Cause::AnswerLost
+            }
+        }
+        _ => match past.killed(holder.process).filter(|killed| *killed <= sent) {
+            Some(killed) if !had_its_time(killed) => Cause::Crashed,
+            Some(_) => Cause::Avoidable,
+            None => held_out,
+        },
+    }
+}
+
+/// Whether the store had the tokens of a later login by then.
+fn was_superseded(past: &Past, chain: &Chain, family: u64, at: At) -> bool {
+    let first_of = |family: u64| {
+        let (_, refresh) = past.families.get(&family)?;
+        chain.first_with(*refresh)
+    };
+    let Some(own) = first_of(family) else { return true };
+    past.families.keys().filter(|other| **other > family).any(|other| {
+        first_of(*other).is_some_and(|place| place > own && chain.in_by(past, place) <= at)
+    })
+}
+
+/// Whether this entry belongs to what a person needs to see of a loss.
+pub(super) fn tells(what: &What) -> bool {
+    !matches!(what, What::Call { .. } | What::Waiting { .. })
+}

@@ -1,0 +1,152 @@
+//! Which refresh tokens were presented more than once, and whether they were allowed to be.
+
+use std::collections::HashMap;
+
+use crate::history::{Entry, ExchangeEnd, What};
+use crate::mark::Mark;
+use crate::record::Version;
+use crate::time::{ACCESS_LIFETIME, At, EXCHANGE_DEADLINE, SEND_GATE, SERVER_DRAIN};
+
+use super::chain::Chain;
+use super::past::{Exchange, Past, Shown};
+use super::{Rule, Violation, of_grants};
+
+pub(super) fn check(
+    past: &Past,
+    chains: &[Chain],
+    entries: &[Entry],
+    violations: &mut Vec<Violation>,
+) {
+    let ends = ends(past, entries);
+    let mut refused: HashMap<(u32, u32, Version), At> = HashMap::new();
+    let select =
+        |what: &What| if let What::Refused { version } = what { Some(*version) } else { None };
+    for (at, process, grant, version) in of_grants(entries, select) {
+        refused.entry((process, grant, version)).or_insert(at);
+    }
+    let mut by_token: HashMap<Mark, Vec<&Shown>> = HashMap::new();
+    for shown in &past.shown {
+        let exchange = &past.exchanges[shown.exchange];
+        let mut violation = |rule, text| {
+            let (from, to) = (exchange.began, shown.arrived);
+            violations.push(Violation { rule, text, grant: Some(exchange.grant), from, to });
+        };
+        let in_chain =
+            |stamp| chains.get(exchange.grant as usize).and_then(|chain| chain.place(stamp));
+        let intent = past.intent(exchange).filter(|intent| in_chain(intent.stamp).is_some());
+        let Some(intent) = intent else {
+            let text = format!(
+                "process {} presented {} without an intent",
+                exchange.process, shown.presented
+            );
+            violation(Rule::NoIntent, text);
+            continue;
+        };
+        if let Some((_, end @ (ExchangeEnd::NotSent | ExchangeEnd::Rejected))) = &exchange.end
+            && shown.decided.is_some()
+        {
+            let text =
+                format!("process {} took it for {end:?}, and it was carried out", exchange.process);
+            violation(Rule::NotCarriedOut, text);
+        }
+        let sent = exchange.sending.unwrap_or(exchange.began);
+        // What only a proof that the server checks could prevent.
+        let paused_sending = past.stood(exchange.process, sent, shown.arrived);
+        let earlier = by_token.entry(shown.presented).or_default();
+        for before in earlier.iter().filter(|_| !paused_sending) {
+            let first = &past.exchanges[before.exchange];
+            if let Err(why) = may_follow(past, chains, first, exchange, sent) {
+                violation(
+                    Rule::PresentedTwice,
+                    format!(
+                        "process {} presented {} after process {} had: {why}",
+                        exchange.process, shown.presented, first.process
+                    ),
+                );
+            } else if !is_not_carried_out(first, sent) {
+                let ended = ends.get(&shown.presented).is_none_or(|end| *end <= sent);
+                let key = (exchange.process, exchange.grant, intent.record.version);
+                if !ended && refused.get(&key).is_none_or(|at| *at > sent) {
+                    violation(
+                        Rule::PresentedTwice,
+                        format!(
+                            "process {} presented {} again while its access token still served",
+                            exchange.process, shown.presented
+                        ),
+                    );
+                }
+            }
+        }
+        earlier.push(shown);
+    }
+}
+
+fn is_not_carried_out(exchange: &Exchange, by: At) -> bool {
+    let not = |end: &ExchangeEnd| matches!(end, ExchangeEnd::NotSent | ExchangeEnd::Rejected);
+    exchange.end.as_ref().is_some_and(|(at, end)| *at <= by && not(end))
+}
+
+/// Whether the outcome of the first exchange was unknown to who sent the second one at `sent`, and enough time had passed.
+fn may_follow(
+    past: &Past,
+    chains: &[Chain],
+    first: &Exchange,
+    second: &Exchange,
+    sent: At,
+) -> Result<(), String> {
+    if is_not_carried_out(first, sent) {
+        return Ok(());
+    }
+    let intent = past.intent(first).map_or(first.began, |intent| intent.began);
+    let drained = |gone: At, how: &str| {
+        let waited = sent.since(gone);
+        if waited >= SERVER_DRAIN {
+            return Ok(());
+        }
+        Err(format!("{how} only {waited:?} before"))
+    };
+    match &first.end {
+        Some((at, ExchangeEnd::Ambiguous | ExchangeEnd::Dropped)) if *at <= sent => {
+            return drained(*at, "hope for its answer had ended");
+        }
+        Some((at, ExchangeEnd::Tokens { refresh: Some(refresh) })) if *at <= sent => {
+            let chain = chains.get(first.grant as usize);
+            let stored = chain.and_then(|chain| chain.first_with(*refresh));
+            let own = past.intent(second).and_then(|intent| chain?.place(intent.stamp));
+            if stored.zip(own).is_some_and(|(stored, own)| stored < own) {
+                return Err("its successor was in the store".to_owned());
+            }
+        }
+        _ => {}
+    }
+    if let Some(killed) = past.killed(first.process).filter(|killed| *killed <= sent) {
+        let ended = first.end.as_ref().map_or(killed, |(at, _)| killed.min(*at));
+        return drained(ended, "it had died");
+    }
+    if past.stood(first.process, intent, sent) || past.store_stood(first.grant, intent, sent) {
+        let waited = sent.since(intent);
+        if waited >= SEND_GATE + EXCHANGE_DEADLINE + SERVER_DRAIN {
+            return Ok(());
+        }
+        return Err(format!("it stood still, and its intent was only {waited:?} old"));
+    }
+    Err("it lived and ran, and knew the outcome or was to know it".to_owned())
+}
+
+/// When the access token that goes with each refresh token ends at the earliest, by the clock of who was issued it.
+fn ends(past: &Past, entries: &[Entry]) -> HashMap<Mark, At> {
+    let mut ends = HashMap::new();
+    let select =
+        |what: &What| if let What::Login { refresh } = what { Some(*refresh) } else { None };
+    for (at, _, _, refresh) in of_grants(entries, select) {
+        ends.insert(refresh, at.after(ACCESS_LIFETIME));
+    }
+    for exchange in &past.exchanges {
+        if let Some((_, ExchangeEnd::Tokens { refresh: Some(refresh) })) = &exchange.end {
+            // The lifetime counts from the moment after the intent.
+            let sent = past.intent(exchange).and_then(super::past::Write::won);
+            ends.insert(*refresh, sent.unwrap_or(exchange.began).after(ACCESS_LIFETIME));
+        }
+    }
+    ends
+}

@@ -1,0 +1,59 @@
+//! The part of the history that a person needs to understand a violation.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::history::Entry;
+use crate::run::Outcome;
+use crate::time::At;
+
+use super::Violation;
+use super::losses::tells;
+
+const AROUND: Duration = Duration::from_millis(300);
+const LINES: usize = 160;
+
+/// What happened to the violation's grant around it, in order, with what the server saw.
+pub(crate) fn tell(violation: &Violation, outcome: &Outcome) -> String {
+    let Violation { rule, text, grant, from, to } = violation;
+    let mut story = format!("{rule:?}: {text}\n");
+    let Some(grant) = *grant else { return story };
+    let (from, to) = (from.before(AROUND), to.after(AROUND));
+    let within = |at: At| from <= at && at <= to;
+    let of_grant = |entry: &&Entry| entry.grant == Some(grant) && within(entry.at);
+    let involved: HashSet<u32> =
+        outcome.entries.iter().filter(of_grant).map(|entry| entry.process).collect();
+    let mut lines: Vec<(At, String)> = outcome
+        .entries
+        .iter()
+        .filter(|entry| within(entry.at) && tells(&entry.what))
+        .filter(|entry| {
+            entry.grant == Some(grant)
+                || (entry.grant.is_none() && involved.contains(&entry.process))
+        })
+        .map(|entry| (entry.at, format!("process {:<4} {:?}", entry.process, entry.what)))
+        .collect();
+    for request in &outcome.requests {
+        let Some((process, of, n)) = request.id.filter(|(_, of, _)| *of == grant) else { continue };
+        let (presented, family) = (request.presented, request.family);
+        let line = format!(
+            "server       got {presented} of exchange {n} of process {process}, family {family:?}"
+        );
+        lines.push((request.arrived, line));
+        if let Some((at, decision)) = &request.decided {
+            lines.push((*at, format!("server       decided on exchange {n} of process {process}, grant {of}: {decision:?}")));
+        }
+    }
+    lines.retain(|(at, _)| within(*at));
+    lines.sort();
+    let left_out = lines.len().saturating_sub(LINES);
+    for (at, line) in lines.iter().skip(left_out) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(story, "  {:9.3}  {line}", at.since(from).as_secs_f64());
+    }
+    if left_out > 0 {
+        let _ = writeln!(story, "  ({left_out} earlier lines left out)");
+    }
+    story
+}

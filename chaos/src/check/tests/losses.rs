@@ -1,0 +1,113 @@
+use super::*;
+
+#[test]
+fn a_family_that_ends_while_the_store_has_its_live_token_is_an_avoidable_loss() {
+    let mut scene = refreshed();
+    scene.kill(1100, 1);
+    scene.write(3990, 2, 3, 4, ((1, 1), InFlight, 101));
+    scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
+    let findings = scene.check();
+    lost(&findings, Cause::Avoidable);
+}
+
+#[test]
+fn an_answer_that_was_lost_is_no_avoidable_loss() {
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, ExchangeEnd::Ambiguous);
+    let findings = again(scene, 1600).check();
+    assert_eq!(findings.violations, []);
+    lost(&findings, Cause::AnswerLost);
+    let mut scene = sent();
+    scene.exchanged(1400, 1, 1, ExchangeEnd::Ambiguous);
+    assert_eq!(again(scene, 1600).rules(), [Rule::PresentedTwice], "it is not settled");
+}
+
+#[test]
+fn a_holder_that_stands_still_for_too_long_is_window_p() {
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.stop(1045, 8000, 1);
+    let findings = again(scene, 4000).check();
+    assert_eq!(findings.violations, []);
+    lost(&findings, Cause::Paused);
+    let mut scene = sent();
+    scene.stop(1045, 8000, 1);
+    assert_eq!(
+        again(scene, 3000).rules(),
+        [Rule::PresentedTwice],
+        "its intent is left alone for longer"
+    );
+}
+
+#[test]
+fn a_late_commit_over_the_intent_of_who_presents_again_is_window_p() {
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.stop(1045, 3995, 1);
+    scene.write(3990, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.write(3997, 1, 4, 5, ((1, 1), Idle, 101));
+    scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
+    let findings = scene.check();
+    lost(&findings, Cause::Paused);
+    assert_eq!(findings.violations, []);
+}
+
+#[test]
+fn who_stood_still_with_the_stores_lock_holds_up_the_commit_of_others() {
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.begin(1030, 3, 1, 6, ((1, 0), InFlight, TOKEN));
+    scene.stop(1035, 3990, 3);
+    let findings = again(scene, 4000).check();
+    lost(&findings, Cause::Paused);
+}
+
+#[test]
+fn who_stood_still_while_it_sent_is_told_apart_from_who_did_before() {
+    let late = |stopped: (u64, u64)| {
+        let mut scene = refreshed();
+        scene.write(1055, 2, 3, 4, ((1, 1), InFlight, 101));
+        scene.stop(stopped.0, stopped.1, 2);
+        scene.exchange(5000, 2, 1, TOKEN, Some(Reuse));
+        scene.check()
+    };
+    lost(&late((5000, 5009)), Cause::PausedSending);
+    lost(&late((1060, 4990)), Cause::Avoidable);
+}
+
+#[test]
+fn a_server_that_breaks_its_promise_is_told_apart() {
+    let mut scene = sent();
+    scene.kill(1011, 1);
+    scene.0.requests[0].decided = Some((at(2000), Reuse));
+    scene.write(1590, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.exchange(1600, 2, 1, TOKEN, Some(Issued(Mark(101))));
+    scene.exchanged(1630, 2, 1, tokens(101));
+    scene.write(1640, 2, 4, 5, ((1, 1), Idle, 101));
+    let findings = scene.check();
+    lost(&findings, Cause::ServerLate);
+}
+
+#[test]
+fn a_family_that_a_login_has_replaced_is_no_loss() {
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.tell(1100, 0, What::SignedIn { family: FAMILY + 1, refresh: Mark(200) });
+    scene.tell(1100, 3, What::Login { refresh: Mark(200) });
+    scene.write(3980, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.write(3990, 3, 4, 5, ((2, 0), Idle, 200));
+    scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
+    lost(&scene.check(), Cause::Superseded);
+}
+
+#[test]
+fn who_had_time_to_store_its_answer_is_not_excused_by_its_end() {
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.kill(5000, 1);
+    lost(&again(scene, 6000).check(), Cause::Avoidable);
+    let mut scene = sent();
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.stop(4900, 8000, 1);
+    lost(&again(scene, 5000).check(), Cause::Avoidable);
+}

@@ -1,0 +1,246 @@
+//! Kills and stops: whom, where, and for how long.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use token_core::store::TokenStore;
+use token_testkit::{Held, Stage};
+use tokio::task::JoinHandle;
+
+use crate::history::What;
+use crate::replica::name;
+use crate::request;
+use crate::step::Step;
+use crate::time::{ACCESS_LIFETIME, At, quarantine};
+
+use super::plan::{Manner, Plan};
+use super::process::{Process, Stopped};
+use super::{Message, Running};
+
+/// How long a process is given to reach the step that it was told to wait at.
+const ARMED: Duration = Duration::from_secs(5);
+
+/// How long to look for the temporary file of a swap that has just begun.
+const WITHIN_SWAP: Duration = Duration::from_millis(50);
+
+/// Each process is disturbed once in so long, on average: enough for most refreshes to be left alone.
+const BETWEEN: Duration = Duration::from_millis(2400);
+
+pub(super) struct Disturber {
+    pub(super) plan: Plan,
+    dice: fastrand::Rng,
+    directory: PathBuf,
+    next: At,
+    holds: Vec<JoinHandle<()>>,
+}
+
+impl Disturber {
+    pub(super) fn new(plan: Plan, seed: u64, directory: &Path) -> Self {
+        let dice = fastrand::Rng::with_seed(seed.wrapping_add(1));
+        Self { plan, dice, directory: directory.to_owned(), next: At::now(), holds: Vec::new() }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Asks for no request any more; those that are held go on.
+    pub(super) fn let_go(&mut self) {
+        for hold in self.holds.drain(..) {
+            hold.abort();
+        }
+    }
+
+    /// Longer than every time limit: when it goes on, somebody else has had the time to present the token.
+    fn stand_still(&mut self) -> Duration {
+        quarantine() + ACCESS_LIFETIME + Duration::from_millis(self.dice.u64(300..2500))
+    }
+}
+
+impl<S: TokenStore> Running<S> {
+    /// Sets the next disturbance on its way, if one is due.
+    pub(super) fn disturb(&mut self, now: At) {
+        for slot in &mut self.slots {
+            if let Some(process) = &mut slot.process
+                && process.stopped.is_none()
+                && process.armed.is_some_and(|(.., since)| now.since(since) > ARMED)
+            {
+                process.armed = None;
+                process.order("disarm");
+            }
+        }
+        if now < self.disturber.next {
+            return;
+        }
+        let pace = BETWEEN / self.options.processes;
+        self.disturber.next = now.after(pace.mul_f64(0.5 + self.disturber.dice.f64()));
+        let standing = self.slots.iter().filter_map(|slot| slot.process.as_ref());
+        let standing = standing.filter(|process| process.stopped.is_some()).count();
+        let may_stop = standing < self.slots.len() / 3;
+        let (place, manner) = self.disturber.plan.next(may_stop);
+        match place {
+            Some(step @ (Step::Received | Step::CarriedOut)) => self.ask_server(step, manner),
+            Some(step) => {
+                if let Some(process) = self.pick(|process| process.armed.is_none()) {
+                    process.armed = Some((step, manner, now));
+                    process.order(&format!("arm {step}"));
+                }
+            }
+            None => {
+                let Some(id) = self.pick(|_| true).map(|process| process.id) else { return };
+                self.strike(id, manner, false);
+            }
+        }
+    }
+
+    fn ask_server(&mut self, step: Step, manner: Manner) {
+        self.disturber.holds.retain(|hold| !hold.is_finished());
+        if self.disturber.holds.len() >= 2 {
+            return;
+        }
+        let stage = if step == Step::Received { Stage::Received } else { Stage::CarriedOut };
+        let (hold, to) = (self.server.hold(stage), self.to.clone());
+        self.disturber.holds.push(self.runtime.spawn(async move {
+            if let Some(held) = hold.await {
+                // The run may be over; then the request goes on.
+                let _ = to.send(Message::Held(step, manner, held));
+            }
+        }));
+    }
+
+    /// The server holds a request: its sender is struck, and the request goes on.
+    pub(super) fn held(&mut self, step: Step, manner: Manner, held: Held) {
+        let id = held.request().request_id.as_deref().and_then(request::parse);
+        let id = id.map(|(process, ..)| process);
+        if let Some(id) = id.filter(|id| self.running().any(|process| process.id == *id)) {
+            self.strike(id, manner, false);
+            self.disturber.plan.met(step, manner);
+        }
+    }
+
+    /// A process waits at the step that it was armed for.
+    pub(super) fn reached(&mut self, id: u32, grant: u32, step: Step) {
+        let Some(process) = self.process(id) else { return };
+        let Some((_, manner, _)) = process.armed.take().filter(|armed| armed.0 == step) else {
+            process.order("go");
+            return;
+        };
+        if process.stopped.is_some() {
+            // It was stopped on its way there; it is let go when that is over.
+            if let Some(stopped) = &mut process.stopped {
+                stopped.waits = true;
+            }
+            return;
+        }
+        if step == Step::WithinSwap {
+            return self.strike_within_swap(id, grant, manner);
+        }
+        self.strike(id, manner, true);
+        self.disturber.plan.met(step, manner);
+    }
+
+    /// Lets it begin its swap, and strikes when the temporary file is there.
+    fn strike_within_swap(&mut self, id: u32, grant: u32, manner: Manner) {
+        let Some(file) = temporary_file(self.disturber.directory(), grant) else {
+            // Nothing was ever written to this grant.
+            return self.process(id).into_iter().for_each(|process| process.order("go"));
+        };
+        if let Some(process) = self.process(id) {
+            process.order("go");
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < WITHIN_SWAP {
+            if fs::symlink_metadata(&file).is_ok() {
+                self.strike(id, manner, false);
+                // Another's is gone in a moment. After a kill whoever writes next removes it, so a stop is the proof.
+                if manner == Manner::Kill || fs::symlink_metadata(&file).is_ok() {
+                    self.disturber.plan.met(Step::WithinSwap, manner);
+                }
+                return;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Kills or stops it; with a kill now and then others at the same time. `waits`: it waits at a step.
+    fn strike(&mut self, id: u32, manner: Manner, waits: bool) {
+        match manner {
+            Manner::Kill => {
+                let mut victims = vec![id];
+                if self.disturber.dice.f64() < 0.12 {
+                    let others = self.slots.iter().filter_map(|slot| slot.process.as_ref());
+                    let mut others: Vec<u32> =
+                        others.map(|process| process.id).filter(|other| *other != id).collect();
+                    self.disturber.dice.shuffle(&mut others);
+                    others.truncate(self.disturber.dice.usize(1..=others.len().max(1)));
+                    victims.append(&mut others);
+                }
+                self.kill(&victims);
+            }
+            Manner::Stop => {
+                let until = At::now().after(self.disturber.stand_still());
+                // Half of them find that they were let go while they stood.
+                let early = waits && self.disturber.dice.bool();
+                self.note(At::now(), id, None, What::Stopped);
+                self.stops += 1;
+                if let Some(process) = self.process(id) {
+                    process.stop(Stopped { until, waits: waits && !early });
+                    if early {
+                        process.order("go");
+                    }
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self, victims: &[u32]) {
+        let mut dying = Vec::new();
+        for id in victims {
+            if let Some(place) = self.place(*id)
+                && let Some(mut process) = self.slots[place].process.take()
+            {
+                let at = At::now();
+                process.kill();
+                dying.push((process, at));
+                let pause = Duration::from_millis(self.disturber.dice.u64(0..600));
+                self.slots[place].due = at.after(pause);
+            }
+        }
+        for (process, at) in dying {
+            let id = process.id;
+            self.buried.push(process.bury());
+            self.kills += 1;
+            self.note(at, id, None, What::Killed { gone: At::now() });
+        }
+    }
+
+    pub(super) fn go_on(&mut self, place: usize) {
+        let now = At::now();
+        if let Some(process) = &mut self.slots[place].process {
+            let id = process.id;
+            process.go_on();
+            self.note(now, id, None, What::Continued);
+        }
+    }
+
+    /// A process that runs and fits, at random.
+    fn pick(&mut self, fits: impl Fn(&Process) -> bool) -> Option<&mut Process> {
+        let ids: Vec<u32> = self.running().filter(|p| fits(p)).map(|process| process.id).collect();
+        if ids.is_empty() {
+            return None;
+        }
+        let id = ids[self.disturber.dice.usize(..ids.len())];
+        self.process(id)
+    }
+}
+
+/// Where the file store writes the next record of a grant that has one: it lies beside it.
+fn temporary_file(directory: &Path, grant: u32) -> Option<PathBuf> {
+    let prefix = format!("{}-", name(grant));
+    fs::read_dir(directory).ok()?.find_map(|entry| {
+        let path = entry.ok()?.path();
+        let file = path.file_name()?.to_str()?;
+        (file.starts_with(&prefix) && file.ends_with(".json")).then(|| path.with_extension("tmp"))
+    })
+}

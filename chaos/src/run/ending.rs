@@ -1,0 +1,82 @@
+//! The end of a run: the disturbance ceases, every grant recovers, and all that is known is gathered.
+
+use token_core::store::{TokenStore, Versioned};
+
+use crate::history::What;
+use crate::options::Protocol;
+use crate::record::digest;
+use crate::request::Request;
+use crate::time::{At, longest_wait};
+
+use super::{BoxError, Outcome, Running};
+
+impl<S: TokenStore> Running<S> {
+    /// Ends all disturbance and waits until every grant was refreshed once more.
+    pub(super) fn calm(&mut self) -> Result<(), BoxError> {
+        self.network.calm(&self.server);
+        self.disturber.let_go();
+        for place in 0..self.slots.len() {
+            if self.slots[place].process.as_ref().is_some_and(|p| p.stopped.is_some()) {
+                self.go_on(place);
+            }
+            self.slots[place].due = At::now();
+            if let Some(process) = &mut self.slots[place].process {
+                process.armed = None;
+                process.order("disarm");
+            }
+        }
+        let calm = At::now();
+        let intent = self.options.protocol == Protocol::Intent;
+        while intent && self.refreshed.iter().any(|refreshed| *refreshed < calm) {
+            let now = self.turn()?;
+            self.log_in(now);
+            if now.since(calm) > longest_wait() {
+                let late = self.refreshed.iter().enumerate().filter(|(_, at)| **at < calm);
+                let late: Vec<usize> = late.map(|(grant, _)| grant).collect();
+                self.faults.push(format!(
+                    "{:?} after all disturbance had ended, these grants were not refreshed: {late:?}",
+                    now.since(calm)
+                ));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Outcome {
+        for place in 0..self.slots.len() {
+            if let Some(mut process) = self.slots[place].process.take() {
+                let at = At::now();
+                process.kill();
+                let id = process.id;
+                self.buried.push(process.bury());
+                self.note(at, id, None, What::Killed { gone: At::now() });
+            }
+        }
+        for reader in std::mem::take(&mut self.buried) {
+            // It ends with the pipe, and does not panic.
+            let _ = reader.join();
+        }
+        while let Ok(message) = self.messages.try_recv() {
+            self.take(message);
+        }
+        let last = self.logins.last(&self.runtime).into_iter();
+        let mark = |record: Versioned| (record.stamp().into(), digest(record.bytes()));
+        let mut entries = self.entries;
+        entries.sort_by_key(|entry| entry.at);
+        let met = self.disturber.plan.all_met().iter();
+        let started = At::of(self.server.started_at());
+        let history = self.server.history();
+        let requests = history.iter().filter_map(|entry| Request::read(entry, started)).collect();
+        Outcome {
+            last: last.map(|last| last.map(|last| last.map(mark))).collect(),
+            entries,
+            requests,
+            kills: self.kills,
+            stops: self.stops,
+            met: met.map(|(&(step, manner), &n)| (step, manner, n)).collect(),
+            faults: self.faults,
+            took: At::now().since(self.started),
+        }
+    }
+}
