@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::protocol::{Demand, Failure, Replica};
+use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
@@ -55,20 +55,16 @@ impl Inner {
         if state.flight.is_some() {
             return wait(LONGEST_SLEEP);
         }
-        let blocked = state.backoff.blocked(now.monotonic(), false);
         if state.replica.needs_repair() {
             // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
-            return match blocked {
-                Some((Failure::Store(_), blocked)) => wait(blocked.unwrap_or(POLL)),
-                _ => Plan::Refresh(Demand { repair: true, ..Demand::default() }),
-            };
+            return Plan::Refresh(Demand { repair: true, ..Demand::default() });
         }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
         let dead = matches!(known.record.state, RecordState::Dead { .. });
         let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
             return wait(LONGEST_SLEEP);
         };
-        if let Some((_, blocked)) = blocked {
+        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic(), false) {
             return wait(blocked.unwrap_or(LONGEST_SLEEP));
         }
         if stale.passed(now) {
@@ -133,11 +129,10 @@ impl Driver {
                             flight.ended().await;
                             // A runtime that shuts down lands each flight at once, and takes back control only here.
                             tokio::task::yield_now().await;
-                            if flight
-                                .landed()
-                                .await
-                                .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
-                            {
+                            let failed = flight.landed().await.err();
+                            if failed.is_some_and(|error| {
+                                flight.repairs || error.kind() == ErrorKind::Interrupted
+                            }) {
                                 clock.sleep(POLL).await;
                             }
                         }
