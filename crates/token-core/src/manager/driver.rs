@@ -80,12 +80,14 @@ impl Inner {
     pub(super) async fn look(&self) -> bool {
         let (seen, asked) = (self.state().replica.stamp(), self.clock.now());
         let Ok(current) = self.load().await else { return false };
-        let (news, before, after) = {
+        let (news, adopted) = {
             let mut state = self.state();
             if state.replica.stamp() != seen {
                 // A flight has looked since, and knows better.
                 return true;
             }
+            // Its write is there before its answer is: the flight will tell.
+            let own = current.as_ref().is_some_and(|found| state.replica.is_writing(found.stamp));
             let version = |replica: &Replica| replica.known().map(|known| known.record.version);
             let before = version(&state.replica);
             let news = state.replica.observe(current, asked, self.clock.now());
@@ -96,9 +98,9 @@ impl Inner {
                 state.last_error = None;
             }
             self.publish(&mut state);
-            (news, before, after)
+            (news, after.filter(|_| after != before && !own))
         };
-        if let Some(version) = after.filter(|_| after != before) {
+        if let Some(version) = adopted {
             self.events.send(Event::Adopted { version });
         }
         news

@@ -304,6 +304,16 @@ impl Replica {
         self.observe(Some(stored), self.asked(ctx), ctx.now);
     }
 
+    /// Whether this is the stamp of a write under way that brings tokens.
+    pub(crate) fn is_writing(&self, stamp: Stamp) -> bool {
+        match self.phase.as_ref().map(|phase| &phase.at) {
+            Some(At::Preparing { pending, .. } | At::Committing { pending, .. }) => {
+                pending.stamp == stamp
+            }
+            _ => false,
+        }
+    }
+
     /// When the last action was asked for.
     fn asked(&self, ctx: &Context<'_>) -> Moment {
         self.phase.as_ref().map_or(ctx.now, |phase| phase.asked)
