@@ -43,10 +43,11 @@ impl Inner {
     }
 
     async fn make(self: &Arc<Self>, change: &Change) -> Result<(), Error> {
-        if change.keeps_refresh_token() {
-            self.settle_to_keep().await?;
-        }
+        let keeps = change.keeps_refresh_token();
         for _ in 0..TRIES {
+            if keeps {
+                self.settle_to_keep().await?;
+            }
             let asked = self.clock.now();
             let (current, unreadable) = match self.find().await {
                 Ok(current) => (current, None),
@@ -61,6 +62,10 @@ impl Inner {
             let expect = current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
             let mut record = {
                 let state = self.state();
+                if keeps && current.as_ref().map(|stored| stored.stamp) != state.replica.stamp() {
+                    // Not what has settled.
+                    continue;
+                }
                 // The store may have fallen back: a change follows the newest version that this process has seen.
                 let known = state.replica.known().map(|known| &known.record);
                 let stored = current.as_ref().map(|stored| &stored.record);
@@ -80,9 +85,18 @@ impl Inner {
                 let epoch = record.version.epoch().max(self.clock.now().wall().as_secs());
                 record.version = Version::new(epoch, 0);
             }
-            let stamp = Stamp::random();
-            if !self.write(expect, unreadable, stamp, &record).await? {
+            let mut stamp = Stamp::random();
+            let Some(replaced) = self.write(expect, unreadable, stamp, &record).await? else {
                 continue;
+            };
+            let seen = self.state().replica.history().cloned().unwrap_or(History::Untold);
+            if keeps && replaced.is_news_after(&seen) {
+                // The store fell back in between: let those who know a newer refresh token say so.
+                record = record.settling(true);
+                let expect = Expect::Is(std::mem::replace(&mut stamp, Stamp::random()));
+                if self.write(expect, None, stamp, &record).await?.is_none() {
+                    continue;
+                }
             }
             let version = record.version;
             {
@@ -151,27 +165,31 @@ impl Inner {
     }
 
     /// Makes one write once, though its answers may be lost: it is tried again as the very same write, because one that
-    /// comes late could bring back a refresh token that was used meanwhile. Returns whether it was made.
+    /// comes late could bring back a refresh token that was used meanwhile. Returns what
+    /// the store said of the record that it replaced, if it was made.
     async fn write(
         &self,
         expect: Expect,
         unreadable: Option<Option<Stamp>>,
         stamp: Stamp,
         record: &Record,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<History>, Error> {
         let mut doubt = None;
         for _ in 0..TRIES {
             let written = match unreadable {
-                None => {
-                    let swapped = self.swap(expect, stamp, record).await;
-                    swapped.map(|swapped| matches!(swapped, Swapped::Won { .. }))
+                None => self.swap(expect, stamp, record).await.map(|swapped| match swapped {
+                    Swapped::Won { history, .. } => Some(history),
+                    Swapped::Lost(_) => None,
+                }),
+                Some(unreadable) => {
+                    let done = self.set_aside(unreadable, stamp, record).await;
+                    done.map(|done| done.then_some(History::Untold))
                 }
-                Some(unreadable) => self.set_aside(unreadable, stamp, record).await,
             };
             match (written, &doubt) {
-                (Ok(true), _) => return Ok(true),
-                (Ok(false), None) => return Ok(false),
-                (Ok(false), Some(_)) => {}
+                (Ok(Some(replaced)), _) => return Ok(Some(replaced)),
+                (Ok(None), None) => return Ok(None),
+                (Ok(None), Some(_)) => {}
                 (Err(error), _) if error.kind() == StoreErrorKind::Indeterminate => {
                     doubt = Some(error);
                 }
@@ -180,7 +198,7 @@ impl Inner {
             let found = self.load().await.map_err(|error| self.not_made(error))?;
             let found = found.map(|stored| stored.stamp);
             if found == Some(stamp) {
-                return Ok(true);
+                return Ok(Some(History::Untold));
             }
             if found.map_or(Expect::Absent, Expect::Is) != expect {
                 break;

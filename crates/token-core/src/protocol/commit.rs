@@ -40,11 +40,12 @@ impl Replica {
         let record = Record { refreshed_at: Some(sent.wall()), ..record };
         let id = self.attempt.as_ref().map_or(ctx.fresh, |attempt| attempt.id);
         let version = base.as_ref().map_or(Version::FIRST, |base| base.version);
-        let spent = base.and_then(|base| base.tokens.refresh_token);
+        let presented = base.and_then(|base| base.tokens.refresh_token);
         self.attempt = Some(Attempt {
             id,
             version,
-            fate: Fate::Answered { record: Box::new(record.clone()), sent, spent },
+            presented,
+            fate: Fate::Answered { record: Box::new(record.clone()), sent },
         });
         if let Some(phase) = &mut self.phase {
             phase.answered = true;
@@ -53,16 +54,17 @@ impl Replica {
     }
 
     /// When the tokens of an answer were issued at the earliest: a server that repeats its first answer repeats the
-    /// lifetimes of then.
+    /// lifetimes of then, but not for longer than its window.
     fn issued(&self, base: Option<&Record>, sent: Moment) -> Moment {
-        let presented_before = base.is_some_and(|base| base.state != State::Idle);
+        let Some(base) = base.filter(|base| base.state != State::Idle) else { return sent };
         match (self.policy.grace, self.unspent) {
             (Some(grace), Some((version, unspent)))
-                if grace.repeats()
-                    && presented_before
-                    && base.is_some_and(|base| base.version == version) =>
+                if grace.repeats() && version == base.version =>
             {
-                unspent
+                let age = sent.monotonic().saturating_sub(unspent.monotonic());
+                let age = age.min(grace.window());
+                let earlier = |clock: Duration| clock.saturating_sub(age);
+                Moment::new(earlier(sent.monotonic()), earlier(sent.wall()))
             }
             _ => sent,
         }
@@ -102,12 +104,7 @@ impl Replica {
 
     /// Whether these tokens are of no more use, because the answer at hand replaced their refresh token.
     fn has_replaced(&self, held: &TokenSet) -> bool {
-        let Some(Fate::Answered { spent: Some(spent), .. }) =
-            self.attempt.as_ref().map(|attempt| &attempt.fate)
-        else {
-            return false;
-        };
-        held.refresh_token().is_some_and(|held| held.expose_secret() == spent.expose_secret())
+        self.attempt.as_ref().is_some_and(|attempt| attempt.is_about(held))
     }
 
     fn discard(&mut self, note: Note, ctx: &Context<'_>) -> Action {
@@ -128,6 +125,12 @@ impl Replica {
         {
             **unsaved = record.clone();
         }
+        // What a store that fell back holds may not be the newest but for this answer.
+        let unsettled = match &self.seen {
+            Some(Some(seen)) => seen.unsettled_since.is_some() || self.is_untold(seen),
+            Some(None) | None => self.policy.may_regress,
+        };
+        let record = record.settling(unsettled && Guard::SettleBarrier.on());
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(expect);
         self.set(At::Committing { pending, pause, confirming: false });

@@ -99,11 +99,7 @@ impl Replica {
 
     /// Whether this process has sent the refresh token of this record, though the record does not say so any more.
     pub(super) fn is_spent(&self, record: &Record) -> bool {
-        Guard::SpentLedger.on()
-            && self.attempt.as_ref().is_some_and(|own| {
-                own.version == record.version
-                    && matches!(own.fate, Fate::Unknown { .. } | Fate::Refused)
-            })
+        Guard::SpentLedger.on() && self.attempt.as_ref().is_some_and(|own| own.has_spent(record))
     }
 
     /// The newest refresh token was refused: nobody presents it again.
@@ -121,7 +117,8 @@ impl Replica {
         }
         let record = base.with_state(State::InFlight { attempt: ctx.fresh });
         let fate = unsent(&base, ctx);
-        self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate });
+        let presented = base.tokens.refresh_token.clone();
+        self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, presented, fate });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
         let history = seen.history.clone();
@@ -158,8 +155,7 @@ impl Replica {
         let Intent { pending, asked, base, history: seen } = intent;
         let stamp = pending.stamp;
         self.wrote(pending, ctx);
-        let fell_back = matches!(history, History::Broken(_)) && history != seen;
-        if fell_back && Guard::SettleBarrier.on() {
+        if history.is_news_after(&seen) && Guard::SettleBarrier.on() {
             // It did so after it was looked at, so this may not be the newest refresh token.
             let base = base.settling(true);
             return self.prepare(Expect::Is(stamp), base, Note::RecordRepaired, ctx);

@@ -7,6 +7,7 @@ use crate::guard::Guard;
 use crate::record::{Record, State};
 use crate::secret::RefreshToken;
 use crate::store::Stamp;
+use crate::token::TokenSet;
 use crate::version::Version;
 
 use super::flight::Phase;
@@ -101,12 +102,13 @@ pub(crate) struct Known {
     pub(crate) deadlines: Deadlines,
 }
 
-/// The last intent of this process, and what became of it. Kept by version, not by the token's text: a server may repeat
-/// a refresh token.
+/// The last intent of this process, and what became of it. Kept by version too, not by the token alone: a server may
+/// repeat a refresh token.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) id: Stamp,
     pub(super) version: Version,
+    pub(super) presented: Option<RefreshToken>,
     pub(super) fate: Fate,
 }
 
@@ -118,8 +120,33 @@ pub(super) enum Fate {
     Unknown { since: Option<Duration> },
     /// It was refused as being of no more use.
     Refused,
-    /// The answer is here and not stored yet: the only copy of the live token. `spent` is what it replaced.
-    Answered { record: Box<Record>, sent: Moment, spent: Option<RefreshToken> },
+    /// The answer is here and not stored yet: the only copy of the live token.
+    Answered { record: Box<Record>, sent: Moment },
+}
+
+impl History {
+    /// Whether the store has fallen back since a record was seen with that history.
+    pub(crate) fn is_news_after(&self, seen: &Self) -> bool {
+        matches!(self, Self::Broken(_)) && self != seen
+    }
+}
+
+impl Attempt {
+    /// Whether it has presented the refresh token of this record, which may be another version's by an update by hand.
+    pub(super) fn has_spent(&self, record: &Record) -> bool {
+        let (own, version) = (self.version, record.version);
+        let kept = version.epoch() > own.epoch() && version.generation() == 0;
+        (version == own || kept)
+            && self.is_about(&record.tokens)
+            && matches!(self.fate, Fate::Unknown { .. } | Fate::Refused)
+    }
+
+    /// Whether it presents, or has presented, the refresh token of these tokens.
+    pub(super) fn is_about(&self, tokens: &TokenSet) -> bool {
+        let text = |token: &RefreshToken| token.expose_secret().to_owned();
+        self.presented.is_some()
+            && self.presented.as_ref().map(text) == tokens.refresh_token().map(text)
+    }
 }
 
 impl Replica {
@@ -143,6 +170,11 @@ impl Replica {
         self.known.as_ref()
     }
 
+    /// What the store said of its history when it was last looked at.
+    pub(crate) fn history(&self) -> Option<&History> {
+        self.seen.as_ref()?.as_ref().map(|seen| &seen.history)
+    }
+
     /// The stamp of the store's record when it was last looked at.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         self.seen.as_ref()?.as_ref().map(|seen| seen.stamp)
@@ -164,10 +196,9 @@ impl Replica {
     /// Whether this process has something that the store is to have too, and that nobody may come to ask for.
     pub(crate) fn needs_repair(&self) -> bool {
         // An answer that spent nothing is no loss if it is never stored.
-        let unsaved = self
-            .attempt
-            .as_ref()
-            .is_some_and(|attempt| matches!(attempt.fate, Fate::Answered { spent: Some(_), .. }));
+        let unsaved = self.attempt.as_ref().is_some_and(|own| {
+            own.presented.is_some() && matches!(own.fate, Fate::Answered { .. })
+        });
         unsaved || self.is_ahead()
     }
 
@@ -202,7 +233,7 @@ impl Replica {
         if let Some(Some(seen)) = &mut self.seen
             && seen.stamp == stamp
         {
-            if matches!(history, History::Broken(_)) && seen.history != history {
+            if history.is_news_after(&seen.history) {
                 seen.unsettled_since = Some(monotonic);
                 seen.history = history;
             } else if seen.history == History::Untold {
@@ -212,7 +243,9 @@ impl Replica {
         }
         if let Some(attempt) = &self.attempt {
             // Somebody got past the token that this process sent: its outcome is of no more interest.
-            let passed = record.version > attempt.version && record.attempt() != Some(attempt.id);
+            let passed = record.version > attempt.version
+                && record.attempt() != Some(attempt.id)
+                && !attempt.has_spent(&record);
             if passed && !matches!(attempt.fate, Fate::Answered { .. }) {
                 self.attempt = None;
             }

@@ -36,7 +36,8 @@ impl Replica {
         (!left.is_zero()).then_some(left)
     }
 
-    fn is_untold(&self, seen: &Seen) -> bool {
+    /// Whether the store did not say if it had fallen back, and may have.
+    pub(super) fn is_untold(&self, seen: &Seen) -> bool {
         seen.history == History::Untold && self.policy.may_regress
     }
 }

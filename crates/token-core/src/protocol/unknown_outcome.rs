@@ -31,7 +31,8 @@ pub enum UnknownOutcome {
 
 /// For how long an authorization server accepts a refresh token that was used already, and what it answers then.
 ///
-/// Within the window a lost answer is nothing: the token is presented again, by the same process at once. Nobody knows
+/// Within the window a lost answer is nothing: the token is presented again, by the same process at once if the window is
+/// longer than the server may go on with the first request (`server_drain`). Nobody knows
 /// when the server began to count, so a token counts as used since it was last known not to be, and the window ends for us
 /// a second and a tenth of its length before it does for the server. A process that did not look at the record shortly
 /// before somebody else's attempt knows nothing of the kind, and falls back to the rule of [`UnknownOutcome`].
@@ -87,9 +88,9 @@ impl GraceWindow {
         self.kind == Kind::SamePair
     }
 
-    /// Whether it does no harm if the first request is carried out after the second.
-    pub(super) fn in_any_order(&self) -> bool {
-        self.kind != Kind::PreviousOnly
+    /// Whether it does no harm if the first request is carried out after the second, up to so much later.
+    pub(super) fn is_safe_at_once(&self, settling: Duration) -> bool {
+        self.kind != Kind::PreviousOnly && self.open() >= settling
     }
 
     /// For how long after a use the window is open for sure: less what a request takes to arrive, and what clocks differ.
@@ -147,7 +148,8 @@ impl Replica {
             && let Some((_, unspent)) = self.unspent.filter(|(unspent, _)| *unspent == version)
         {
             // Another process waits until the one that sent it must have had its chance.
-            let wait = if own && grace.in_any_order() { Duration::ZERO } else { settling };
+            let at_once = own && grace.is_safe_at_once(self.policy.settling());
+            let wait = if at_once { Duration::ZERO } else { settling };
             if now.saturating_add(wait) < unspent.monotonic().saturating_add(grace.open()) {
                 return Some(HoldOff { wait, settling });
             }

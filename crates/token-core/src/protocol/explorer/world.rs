@@ -327,7 +327,13 @@ impl World {
                 Event::Swapped(Ok(self.swap(expect, stamp, &record)))
             }
             Some(Action::AskHolder { attempt }) => Event::Holder(self.holder(attempt)),
-            _ => Event::Woken,
+            _ => {
+                // A watch for the dead takes a second, which changes nothing for anybody else.
+                if let Some(Some(seen)) = &mut self.processes[n].replica.seen {
+                    seen.holder_asked = None;
+                }
+                Event::Woken
+            }
         }
     }
 

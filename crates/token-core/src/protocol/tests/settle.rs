@@ -119,3 +119,26 @@ fn a_seed_that_was_seen_to_be_taken_is_not_taken_again_from_a_store_that_forgot(
     process.refresh().unwrap();
     assert_eq!(process.presented, ["seed", "other"]);
 }
+
+#[test]
+fn an_answer_over_a_store_that_lost_everything_waits_for_those_who_know_more() {
+    let mut process = process();
+    process
+        .fly(Demand::default(), |token, process| {
+            process.store = MemoryStore::new();
+            Ok(after(token))
+        })
+        .unwrap();
+    assert!(process.stored().unwrap().record.settling);
+}
+
+#[test]
+fn a_login_is_not_buried_because_an_old_one_had_its_version() {
+    let mut process = process();
+    process.fly(Demand::default(), |_, _| Err(RefreshError::ambiguous("x"))).unwrap_err();
+    let tokens = TokenSet::new("login").with_refresh_token("login");
+    process.force(&Record::brought(Version::FIRST, tokens, NOW.wall() + Duration::from_secs(1)));
+    process.look();
+    process.refresh().unwrap();
+    assert_eq!(process.presented, ["seed", "login"]);
+}

@@ -110,3 +110,17 @@ fn an_attempt_that_was_not_sent_does_not_forget_one_that_was() {
     assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
     assert_eq!(process.presented, ["seed", "seed"]);
 }
+
+#[test]
+fn a_token_that_was_sent_is_not_sent_again_because_an_update_gave_it_another_version() {
+    let mut process = Process::new(&MemoryStore::new());
+    process.fly(Demand::default(), |_, _| Err(RefreshError::not_sent("x"))).unwrap_err();
+    let idle = process.stored().unwrap().record;
+    process.fly(Demand::default(), |_, _| Err(RefreshError::ambiguous("x"))).unwrap_err();
+    process.force(&idle);
+    process.change(&Change::Update(TokenSet::new("by hand")));
+    process.look();
+    let failure = process.refresh().unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert_eq!(process.presented, ["seed", "seed"]);
+}

@@ -132,3 +132,28 @@ fn a_record_that_was_brought_back_does_not_open_the_window_again() {
     }
     assert_eq!(process.presented, ["seed"]);
 }
+
+#[test]
+fn a_window_shorter_than_the_server_may_take_is_not_used_at_once() {
+    // The first request may still be carried out, and then it must find the window open.
+    let grace = GraceWindow::new_pair(Duration::from_secs(12));
+    let mut process = process(Some(grace), UnknownOutcome::PresentAgain);
+    lose(&mut process, Duration::ZERO).unwrap_err();
+    assert_eq!(process.presented, ["seed"]);
+}
+
+#[test]
+fn an_answer_long_after_the_window_is_no_repetition() {
+    let grace = GraceWindow::same_pair(WINDOW);
+    let mut process = process(Some(grace), UnknownOutcome::PresentAgainEarly);
+    lose(&mut process, Duration::from_secs(1000)).unwrap_err();
+    process.wait(process.replica.policy.settling());
+    let newer_than = Some(Version::FIRST);
+    process
+        .fly(Demand { newer_than, ..Demand::default() }, |token, _| {
+            Ok(after(token).with_expires_in(Duration::from_secs(3600)))
+        })
+        .unwrap();
+    let ends = process.stored().unwrap().record.tokens.ends().unwrap();
+    assert_eq!(ends, process.now.wall() + Duration::from_secs(3600) - WINDOW);
+}
