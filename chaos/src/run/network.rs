@@ -19,6 +19,7 @@ fn faults() -> Vec<Fault> {
         Fault::delay_after(short),
         // Longer than the exchange's deadline: the answer comes to nobody.
         Fault::delay_after(long),
+        Fault::delay_after(long.mul_f64(0.8)),
         Fault::hang(),
         Fault::status(500),
         Fault::status(502).carried_out(),
