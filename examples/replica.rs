@@ -1,6 +1,7 @@
 //! The parent's side: a process of the same program that does what it is told.
 
 use std::env;
+use std::fmt;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -32,10 +33,10 @@ impl Replica {
     /// # Errors
     ///
     /// The system did not start it.
-    pub fn start(name: impl Into<String>) -> io::Result<Self> {
+    pub fn start(name: impl fmt::Display) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args(env::args_os().skip(1));
-        Self::spawn(name.into(), command)
+        Self::spawn(name.to_string(), command)
     }
 
     /// Its name.
@@ -88,12 +89,12 @@ impl Replica {
         if status.success() { Ok(()) } else { Err(self.ended("was dismissed", status)) }
     }
 
-    /// Kills it as `kill -9` does, and waits until it is gone.
+    /// Kills it as `kill -9` does, and waits until it is gone. What it told before can still be heard.
     ///
     /// # Errors
     ///
     /// The system did not let it be killed.
-    pub async fn kill(mut self) -> io::Result<()> {
+    pub async fn kill(&mut self) -> io::Result<()> {
         self.process.kill().await
     }
 

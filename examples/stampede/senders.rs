@@ -28,7 +28,7 @@ impl Senders {
         if matches!(options.store, Store::Memory) {
             return Err("processes share no memory; give --store file:DIR".into());
         }
-        let replicas = (1..=options.processes).map(|number| Replica::start(number.to_string()));
+        let replicas = (1..=options.processes).map(Replica::start);
         let mut replicas = replicas.collect::<io::Result<Vec<_>>>()?;
         ask::<()>(&mut replicas, &login).await?;
         Ok(Self::Several(replicas))

@@ -14,6 +14,7 @@
 //! | [`CommitDelayed`](Event::CommitDelayed) | ERROR | `store failed to take new tokens, serving from memory` |
 //! | [`TakenOver`](Event::TakenOver) | WARN | `refresh of a process that is gone taken over` |
 //! | [`RecordRepaired`](Event::RecordRepaired) | ERROR | `store fell back or lost the record, repaired` |
+//! | [`RecordSetAside`](Event::RecordSetAside) | ERROR | `unreadable record set aside` |
 //! | [`AnswerDropped`](Event::AnswerDropped) | WARN | `late answer dropped` |
 //!
 //! `NeedsLogin` is reported once per login epoch, however many requests fail.
@@ -75,6 +76,11 @@ pub enum Event {
     TakenOver,
     /// The store showed less than this process had seen, and was repaired.
     RecordRepaired,
+    /// A login replaced a record that could not be read. What was there is kept.
+    RecordSetAside {
+        /// Where, as the store says it.
+        place: String,
+    },
     /// An answer came too late: somebody logged in meanwhile, or another process was answered for the same token.
     AnswerDropped,
     /// The reader was too slow, and this many events before this one were dropped.
@@ -111,6 +117,9 @@ impl Event {
             }
             Self::RecordRepaired => {
                 tracing::error!(grant, "store fell back or lost the record, repaired")
+            }
+            Self::RecordSetAside { place } => {
+                tracing::error!(grant, place, "unreadable record set aside")
             }
             Self::AnswerDropped => tracing::warn!(grant, "late answer dropped"),
             Self::Lagged { .. } => {}
@@ -192,6 +201,6 @@ mod tests {
             assert!(found, "{row}");
             rows += 1;
         }
-        assert_eq!(rows, 11);
+        assert_eq!(rows, 12);
     }
 }

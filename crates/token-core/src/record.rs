@@ -130,13 +130,19 @@ impl Record {
 /// Why stored bytes are not a record of this grant. Never taken for "no record".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RecordError {
-    #[error("the stored record cannot be read: it is damaged, or something else wrote it")]
+    #[error(
+        "the stored record cannot be read: it is damaged, or something else wrote it; repair it, or log in again, which \
+         sets it aside"
+    )]
     Unreadable,
     #[error(
         "the stored record has format {format}, this version reads up to {FORMAT}: update this program"
     )]
     Newer { format: u32 },
-    #[error("the stored record belongs to the grant `{found}`: somebody moved it")]
+    #[error(
+        "the stored record belongs to the grant `{found}`: somebody moved it; bring back the right one, or log in again, \
+         which sets this one aside"
+    )]
     OtherKey { found: String },
 }
 

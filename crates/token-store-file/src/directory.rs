@@ -11,7 +11,7 @@ use token_core::store::{
 use zeroize::Zeroizing;
 
 use crate::alive::{self, Alive};
-use crate::envelope::{self, Envelope};
+use crate::envelope::{self, Envelope, Unreadable};
 use crate::failure::{self, Effect};
 use crate::file_name::FileName;
 use crate::lock::{Lock, labelled};
@@ -30,6 +30,15 @@ pub(crate) struct Records {
     alive: Option<Alive>,
     #[cfg(test)]
     pub(crate) faults: crate::tests::Faults,
+}
+
+/// Why there is no record to be had.
+#[derive(Debug)]
+enum NotRead {
+    /// What is there is of no use to any version of us.
+    Damaged(StoreError),
+    /// It is newer, or somebody could have meddled with it, or it cannot be reached.
+    Other(StoreError),
 }
 
 /// The steps of a write that the disk can refuse.
@@ -72,8 +81,7 @@ impl Records {
         new: &Versioned,
         durability: Durability,
     ) -> Result<Swap, StoreError> {
-        let lock = Lock::take(&self.directory, key)
-            .map_err(|error| failure::not_locked(self.directory.path(), key, error))?;
+        let _lock = self.lock(key)?;
         let current = self.load(key)?;
         let met = match expect {
             Expect::Absent => current.is_none(),
@@ -82,28 +90,36 @@ impl Records {
         if !met {
             return Ok(Swap::Lost(current));
         }
-        let failed = |effect| {
-            move |error: io::Error| failure::write(self.directory.path(), key, effect, error.into())
-        };
-        let name = FileName::of(key);
-        if let Err(error) = self.write_next(&name, key, new) {
-            let _ = self.directory.remove(&name.next());
-            return Err(failed(Effect::None)(error));
-        }
-        if let Err(error) = self.replace(&name) {
-            // Of everything but a failing disk a rename that fails has done nothing.
-            let effect = if is_disk_failure(&error) { Effect::Perhaps } else { Effect::None };
-            let _ = self.directory.remove(&name.next());
-            return Err(failed(effect)(error));
-        }
         let durable = durability == Durability::Durable;
-        if durable {
-            self.trip(Step::FlushDirectory)
-                .and_then(|()| self.directory.sync())
-                .map_err(failed(Effect::Perhaps))?;
-        }
-        drop(lock);
+        self.put(key, new, durable)?;
         Ok(Swap::Won { durable, replaced: Provenance::default() })
+    }
+
+    /// As a swap of what is there and cannot be read; a copy of it stays under the name that is returned.
+    pub(crate) fn set_aside(
+        &self,
+        key: &StoreKey,
+        unreadable: Option<Stamp>,
+        new: &Versioned,
+    ) -> Result<Option<String>, StoreError> {
+        let _lock = self.lock(key)?;
+        match (self.read(key), unreadable) {
+            (Err(NotRead::Damaged(_)), None) => {}
+            (Ok(Some(found)), Some(stamp)) if found.record.stamp() == stamp => {}
+            (Err(error), _) => return Err(error.into()),
+            (Ok(_), _) => return Ok(None),
+        }
+        let copy = self
+            .copy_aside(&FileName::of(key))
+            .map_err(|trouble| failure::write(self.directory.path(), key, Effect::None, trouble))?;
+        if let Err(error) = self.put(key, new, true) {
+            if error.kind() == StoreErrorKind::Refused {
+                // The record is as it was; each try would leave one more.
+                let _ = self.directory.remove(&copy);
+            }
+            return Err(error);
+        }
+        Ok(Some(self.directory.path().join(copy).display().to_string()))
     }
 
     pub(crate) fn holder(&self, key: &StoreKey, attempt: Stamp) -> Liveness {
@@ -139,10 +155,69 @@ impl Records {
         Ok(Page::new(keys, next))
     }
 
-    fn read(&self, key: &StoreKey) -> Result<Option<Envelope>, StoreError> {
+    fn lock(&self, key: &StoreKey) -> Result<Lock, StoreError> {
+        Lock::take(&self.directory, key)
+            .map_err(|error| failure::not_locked(self.directory.path(), key, error))
+    }
+
+    /// Puts a record in its place. The caller has the lock.
+    fn put(&self, key: &StoreKey, new: &Versioned, durable: bool) -> Result<(), StoreError> {
+        let failed = |effect| {
+            move |error: io::Error| failure::write(self.directory.path(), key, effect, error.into())
+        };
+        let name = FileName::of(key);
+        if let Err(error) = self.write_next(&name, key, new) {
+            let _ = self.directory.remove(&name.next());
+            return Err(failed(Effect::None)(error));
+        }
+        if let Err(error) = self.replace(&name) {
+            // Of everything but a failing disk a rename that fails has done nothing.
+            let effect = if is_disk_failure(&error) { Effect::Perhaps } else { Effect::None };
+            let _ = self.directory.remove(&name.next());
+            return Err(failed(effect)(error));
+        }
+        if durable {
+            self.trip(Step::FlushDirectory)
+                .and_then(|()| self.directory.sync())
+                .map_err(failed(Effect::Perhaps))?;
+        }
+        Ok(())
+    }
+
+    /// Copies a record's file, whatever is in it. A second name for it would be refused by those who read it meanwhile, and
+    /// another name would leave nothing in its place.
+    fn copy_aside(&self, name: &FileName) -> Result<String, Trouble> {
+        let Some(mut record) = self.directory.open_existing(&name.record())? else {
+            return Err(Trouble::Moved);
+        };
+        let (copy, mut file) = self.create_aside(name)?;
+        let copied = io::copy(&mut record, &mut file)
+            .and_then(|_| file.sync_all())
+            // Its name lasts before the record's leads to something else.
+            .and_then(|()| self.directory.sync());
+        if let Err(error) = copied {
+            let _ = self.directory.remove(&copy);
+            return Err(error.into());
+        }
+        Ok(copy)
+    }
+
+    /// Under the first name that is free: what was set aside before stays.
+    fn create_aside(&self, name: &FileName) -> Result<(String, File), Trouble> {
+        let mut n = 1;
+        loop {
+            let copy = name.unreadable(n);
+            match self.directory.create_new(&copy) {
+                Err(Trouble::Io(error)) if error.kind() == io::ErrorKind::AlreadyExists => n += 1,
+                created => return created.map(|file| (copy, file)),
+            }
+        }
+    }
+
+    fn read(&self, key: &StoreKey) -> Result<Option<Envelope>, NotRead> {
         let path = self.directory.path();
         let name = FileName::of(key).record();
-        let unusable = |trouble| failure::read(path, key, trouble);
+        let unusable = |trouble| NotRead::Other(failure::read(path, key, trouble));
         // A directory that was moved away holds old records, or none: neither is an answer.
         self.directory.check().map_err(unusable)?;
         let Some(file) = self.directory.open_existing(&name).map_err(unusable)? else {
@@ -152,12 +227,19 @@ impl Records {
         };
         let bytes = read_all(&file).map_err(|error| unusable(error.into()))?;
         let Some(bytes) = bytes else {
-            return Err(failure::too_long(&path.join(name), key, LONGEST_FILE));
+            return Err(NotRead::Damaged(failure::too_long(&path.join(name), key, LONGEST_FILE)));
         };
+        let file = path.join(name);
         match envelope::decode(bytes) {
             Ok(envelope) if envelope.key == key.as_str() => Ok(Some(envelope)),
-            Ok(envelope) => Err(failure::other_key(&path.join(name), key, &envelope.key)),
-            Err(why) => Err(failure::unreadable(&path.join(name), key, &why)),
+            Ok(envelope) => Err(NotRead::Damaged(failure::other_key(&file, key, &envelope.key))),
+            Err(why) => {
+                let error = failure::unreadable(&file, key, &why);
+                Err(match why {
+                    Unreadable::Newer { .. } => NotRead::Other(error),
+                    _ => NotRead::Damaged(error),
+                })
+            }
         }
     }
 
@@ -235,6 +317,14 @@ impl Records {
     )]
     const fn trip(&self, _: Step) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl From<NotRead> for StoreError {
+    fn from(error: NotRead) -> Self {
+        match error {
+            NotRead::Damaged(error) | NotRead::Other(error) => error,
+        }
     }
 }
 

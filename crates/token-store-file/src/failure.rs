@@ -103,8 +103,8 @@ pub(crate) fn nameless(file: &Path) -> StoreError {
     ))
 }
 
-const WHAT_TO_DO: &str = "Nothing was changed. Repair the file, or move it away and log in again; what it holds may be the only live \
-                          refresh token";
+const WHAT_TO_DO: &str = "Nothing was changed. Repair the file, or log in again, which sets it aside; what it holds may be the only \
+                          live refresh token";
 
 fn corrupt(message: String) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, message)
@@ -122,7 +122,7 @@ fn about(what: &str, kind: StoreErrorKind, trouble: Trouble) -> StoreError {
         Trouble::Moved => StoreError::new(
             kind,
             format!(
-                "{what}: the directory was removed or moved since it was opened; put it back, or restart"
+                "{what}: the directory was removed or moved since it was opened; put it back (a restart begins without its records)"
             ),
         ),
         Trouble::Network(name) => StoreError::new(
@@ -139,6 +139,7 @@ fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; make room on the disk",
         io::ErrorKind::ReadOnlyFilesystem => "; mount the file system for writing",
+        io::ErrorKind::FileTooLarge => "; raise the limit on the size of files (`ulimit -f`)",
         io::ErrorKind::PermissionDenied => "; give this user the right to write there",
         _ => "",
     }

@@ -40,6 +40,11 @@ impl FileName {
         format!("{}.tmp", self.0)
     }
 
+    /// Where a record that cannot be read is kept, for the n-th time.
+    pub(crate) fn unreadable(&self, n: u32) -> String {
+        format!("{}.unreadable-{n}", self.0)
+    }
+
     /// The lock. It stays for ever: a lock that is removed is one that two can hold.
     pub(crate) fn lock(&self) -> String {
         format!("{}.lock", self.0)
@@ -89,7 +94,8 @@ mod tests {
         let key = StoreKey::from(&TokenKey::new("a").unwrap());
         let name = FileName::of(&key);
         assert_eq!(FileName::from_record(&name.record()), Some(name.clone()));
-        for other in [name.lock(), name.next(), "notes.json".to_owned(), "\u{e9}.json".to_owned()] {
+        let others = [name.lock(), name.next(), name.unreadable(1)];
+        for other in others.into_iter().chain(["notes.json".to_owned(), "\u{e9}.json".to_owned()]) {
             assert_eq!(FileName::from_record(&other), None, "{other}");
         }
     }

@@ -10,8 +10,9 @@ use token_core::store::StoreKey;
 use crate::file_name::FileName;
 use crate::platform::{Directory, Trouble};
 
-/// The longest wait for others, each of whom needs milliseconds. Beyond it the holder is stopped, or the disk is.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for others, each of whom needs milliseconds. Beyond it the holder is stopped, or the disk is. Below a
+/// manager's own deadline (5 s by default), which could not say who is in the way.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// A held lock; the kernel takes it back when this is dropped or the process ends.

@@ -166,6 +166,16 @@ impl TokenStore for FileStore {
         self.blocking(move |records| records.swap(&key, expect, &new, durability)).await
     }
 
+    async fn set_aside(
+        &self,
+        key: &StoreKey,
+        unreadable: Option<Stamp>,
+        new: &Versioned,
+    ) -> Result<Option<String>, StoreError> {
+        let (key, new) = (key.clone(), new.clone());
+        self.blocking(move |records| records.set_aside(&key, unreadable, &new)).await
+    }
+
     /// Looks at the record after 5 ms, then at intervals that grow to a second.
     async fn changed(
         &self,

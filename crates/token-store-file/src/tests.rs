@@ -22,6 +22,7 @@ impl Faults {
     }
 }
 
+mod aside;
 mod disk;
 #[cfg(unix)]
 mod intruders;

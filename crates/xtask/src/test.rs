@@ -33,6 +33,7 @@ pub(crate) const STEPS: &[Step] = &[
         name: "example stampede, 32 processes of 250 tasks",
         run: || shared_stampede("--processes 32 --requests 250 --rounds 3", 24_000),
     },
+    Step { name: "example replicas", run: || run(&mut cargo("run --release --example replicas")) },
     Step { name: "chaos, 200 kills", run: chaos::kill },
     Step { name: "chaos, a protocol that has to lose", run: chaos::lose },
 ];

@@ -7,12 +7,21 @@ use tokio::runtime::Handle;
 use crate::error::Error;
 use crate::event::Event;
 use crate::protocol::{Change, History, Stored, Swapped};
-use crate::store::{Expect, Stamp, StoreError, StoreErrorKind};
+use crate::record::{Record, RecordError};
+use crate::store::{Expect, Stamp, StoreError, StoreErrorKind, Versioned};
+use crate::version::Version;
 
 use super::inner::Inner;
 
 /// How often a change tries again when others write at the same time.
 const TRIES: usize = 32;
+
+/// Why a change has nothing to go on from.
+enum NotFound {
+    /// There is something that no version of us wrote; its stamp, if the store at least knows that.
+    Unreadable(Option<Stamp>, StoreError),
+    Failed(StoreError),
+}
 
 impl Inner {
     /// Makes a change in a task of its own, so that a caller who goes away does not stop it half way.
@@ -26,18 +35,20 @@ impl Inner {
     }
 
     async fn make(&self, change: &Change) -> Result<(), Error> {
-        let failed = |error| {
-            Error::store(
-                &self.key,
-                "the store failed to take the change; see that it works and try again",
-                error,
-            )
-        };
         for _ in 0..TRIES {
             let asked = self.clock.now();
-            let current = self.load().await.map_err(failed)?;
+            let (current, unreadable) = match self.find().await {
+                Ok(current) => (current, None),
+                // An update or a logout goes on from what is there.
+                Err(NotFound::Unreadable(stamp, _)) if matches!(change, Change::Login(_)) => {
+                    (None, Some(stamp))
+                }
+                Err(NotFound::Unreadable(_, error) | NotFound::Failed(error)) => {
+                    return Err(self.not_made(error));
+                }
+            };
             let expect = current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
-            let record = {
+            let mut record = {
                 let state = self.state();
                 // The store may have fallen back: a change follows the newest version that this process has seen.
                 let known = state.replica.known().map(|known| &known.record);
@@ -47,24 +58,39 @@ impl Inner {
                 } else {
                     known
                 };
-                change.apply(newest, state.replica.seed(), self.clock.now())
+                // Which seeds were used is lost with the record. One that has none takes no other seed over.
+                let seed =
+                    state.replica.seed().filter(|_| unreadable.is_none() || newest.is_some());
+                change.apply(newest, seed, self.clock.now())
             };
             let stamp = Stamp::random();
-            let won = match self.swap(expect, stamp, &record).await {
-                Ok(Swapped::Won { .. }) => true,
-                Ok(Swapped::Lost(_)) => false,
+            let written = match unreadable {
+                None => {
+                    let swapped = self.swap(expect, stamp, &record).await;
+                    swapped.map(|swapped| matches!(swapped, Swapped::Won { .. }))
+                }
+                Some(unreadable) => {
+                    // Processes that have read it hold on to its epoch, which is lost. Seconds are more than any count of
+                    // logins.
+                    let epoch = record.version.epoch().max(self.clock.now().wall().as_secs());
+                    record.version = Version::new(epoch, 0);
+                    self.set_aside(unreadable, stamp, &record).await
+                }
+            };
+            let won = match written {
+                Ok(won) => won,
                 Err(error) if error.kind() == StoreErrorKind::Indeterminate => {
-                    let now = self.load().await.map_err(failed)?;
+                    let now = self.load().await.map_err(|error| self.not_made(error))?;
                     match now.map(|stored| stored.stamp) {
                         Some(found) if found == stamp => true,
                         // Somebody may have gone on from it: to make it again would bring a used refresh token back.
                         Some(found) if expect != Expect::Is(found) => {
-                            return Err(failed(error));
+                            return Err(self.not_made(error));
                         }
                         _ => false,
                     }
                 }
-                Err(error) => return Err(failed(error)),
+                Err(error) => return Err(self.not_made(error)),
             };
             if !won {
                 continue;
@@ -82,9 +108,55 @@ impl Inner {
             self.wake.notify_one();
             return Ok(());
         }
-        Err(failed(StoreError::new(
+        Err(self.not_made(StoreError::new(
             StoreErrorKind::Refused,
             format!("{TRIES} tries met another write each"),
         )))
+    }
+
+    async fn find(&self) -> Result<Option<Stored>, NotFound> {
+        let versioned = match self.in_time(self.store.load(&self.store_key)).await {
+            Ok(Some((versioned, _))) => versioned,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                return Err(NotFound::Unreadable(None, error));
+            }
+            Err(error) => return Err(NotFound::Failed(error)),
+        };
+        let stamp = versioned.stamp();
+        Record::decode(versioned.bytes(), &self.store_key)
+            .map(|record| Some(Stored { stamp, record, history: History::Untold }))
+            .map_err(|why| {
+                let error = StoreError::new(StoreErrorKind::Corrupt, why.to_string());
+                match why {
+                    // Others can read it and go on with it.
+                    RecordError::Newer { .. } => NotFound::Failed(error),
+                    RecordError::Unreadable | RecordError::OtherKey { .. } => {
+                        NotFound::Unreadable(Some(stamp), error)
+                    }
+                }
+            })
+    }
+
+    async fn set_aside(
+        &self,
+        unreadable: Option<Stamp>,
+        stamp: Stamp,
+        record: &Record,
+    ) -> Result<bool, StoreError> {
+        let new = Versioned::new(stamp, record.encode(&self.store_key));
+        let place = self.in_time(self.store.set_aside(&self.store_key, unreadable, &new)).await?;
+        let done = place.is_some();
+        if let Some(place) = place {
+            self.events.send(Event::RecordSetAside { place });
+        }
+        Ok(done)
+    }
+
+    fn not_made(&self, error: StoreError) -> Error {
+        let message = format!(
+            "the store did not confirm the change: {error}; see that the store works and try again"
+        );
+        Error::store(&self.key, message, error)
     }
 }

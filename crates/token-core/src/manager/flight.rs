@@ -177,7 +177,7 @@ impl Inner {
         Ok(Stored { stamp: versioned.stamp(), record, history })
     }
 
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {

@@ -50,7 +50,7 @@ impl Inner {
             }
             Failure::Store(error) => Error::store(
                 key,
-                "the store failed, and without it a one-time refresh token is not sent; see that the store works",
+                format!("{error}; without the store a one-time refresh token is not sent"),
                 error.clone(),
             ),
             Failure::NotDurable => Error::new(

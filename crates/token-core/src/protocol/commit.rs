@@ -39,11 +39,12 @@ impl Replica {
         };
         let record = Record { refreshed_at: Some(sent.wall()), ..record };
         let id = self.attempt.as_ref().map_or(ctx.fresh, |attempt| attempt.id);
-        let version = base.map_or(Version::FIRST, |base| base.version);
+        let version = base.as_ref().map_or(Version::FIRST, |base| base.version);
+        let spent = base.and_then(|base| base.tokens.refresh_token);
         self.attempt = Some(Attempt {
             id,
             version,
-            fate: Fate::Answered { record: Box::new(record.clone()), sent },
+            fate: Fate::Answered { record: Box::new(record.clone()), sent, spent },
         });
         if let Some(phase) = &mut self.phase {
             phase.answered = true;
@@ -77,10 +78,11 @@ impl Replica {
             return self.discard(Note::Superseded, ctx);
         }
         if held.version.epoch() > new.version.epoch() && Guard::EpochWins.on() {
-            if !ours {
+            if !ours && !self.has_replaced(&held.tokens) {
                 return self.discard(Note::Superseded, ctx);
             }
-            // An update by hand kept the refresh token that this answer has replaced: the answer follows the update.
+            // An update by hand kept the refresh token that this answer has replaced: the answer follows the update,
+            // whatever others have made of that token since.
             let new = Record { version: held.version.next_generation(), ..new }
                 .with_seeds(held.seeds.clone(), None);
             return self.commit(Expect::Is(current.stamp), new, pause, ctx);
@@ -96,6 +98,16 @@ impl Replica {
         self.notes.push(Note::Sibling);
         let new = Record { version: held.version.next_generation(), ..new };
         self.commit(Expect::Is(current.stamp), new, pause, ctx)
+    }
+
+    /// Whether these tokens are of no more use, because the answer at hand replaced their refresh token.
+    fn has_replaced(&self, held: &TokenSet) -> bool {
+        let Some(Fate::Answered { spent: Some(spent), .. }) =
+            self.attempt.as_ref().map(|attempt| &attempt.fate)
+        else {
+            return false;
+        };
+        held.refresh_token().is_some_and(|held| held.expose_secret() == spent.expose_secret())
     }
 
     fn discard(&mut self, note: Note, ctx: &Context<'_>) -> Action {

@@ -159,7 +159,7 @@ impl Replica {
         }
         let Some(Some(seen)) = self.seen.clone() else { return self.decide_without_record(ctx) };
         if let Some(known) = &self.known
-            && self.needs_repair()
+            && self.is_ahead()
         {
             let record = known.record.settling(true);
             return self.prepare(Expect::Is(seen.stamp), record, Note::RecordRepaired, ctx);
@@ -192,7 +192,7 @@ impl Replica {
 
     fn decide_without_record(&mut self, ctx: &Context<'_>) -> Action {
         if let Some(known) = &self.known
-            && self.needs_repair()
+            && self.is_ahead()
         {
             // A store that lost the record is repaired from memory, never from the seed: that one was used already.
             let record = known.record.settling(true);

@@ -5,6 +5,7 @@ use crate::clock::Moment;
 use crate::freshness::Deadlines;
 use crate::guard::Guard;
 use crate::record::{Record, State};
+use crate::secret::RefreshToken;
 use crate::store::Stamp;
 use crate::version::Version;
 
@@ -113,8 +114,8 @@ pub(super) enum Fate {
     Unknown { since: Option<Duration> },
     /// It was refused as being of no more use.
     Refused,
-    /// The answer is here and not stored yet: the only copy of the live token.
-    Answered { record: Box<Record>, sent: Moment },
+    /// The answer is here and not stored yet: the only copy of the live token. `spent` is what it replaced.
+    Answered { record: Box<Record>, sent: Moment, spent: Option<RefreshToken> },
 }
 
 impl Replica {
@@ -155,8 +156,13 @@ impl Replica {
         std::mem::take(&mut self.notes)
     }
 
-    /// Whether the store holds less than this process knows.
+    /// Whether this process has something that the store is to have too, and that nobody may come to ask for.
     pub(crate) fn needs_repair(&self) -> bool {
+        self.has_unsaved_answer() || self.is_ahead()
+    }
+
+    /// Whether the store holds less than this process knows.
+    pub(super) fn is_ahead(&self) -> bool {
         Guard::HighWater.on()
             && match (&self.seen, &self.known) {
                 (Some(None), Some(_)) => true,

@@ -34,6 +34,13 @@ pub(crate) trait ErasedStore: Send + Sync + 'static {
         durability: Durability,
     ) -> BoxFuture<'a, Result<Swap, StoreError>>;
 
+    fn set_aside<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        unreadable: Option<Stamp>,
+        new: &'a Versioned,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+
     fn changed<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -64,6 +71,15 @@ impl<S: TokenStore> ErasedStore for S {
         durability: Durability,
     ) -> BoxFuture<'a, Result<Swap, StoreError>> {
         Box::pin(TokenStore::compare_and_swap(self, key, expect, new, durability))
+    }
+
+    fn set_aside<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        unreadable: Option<Stamp>,
+        new: &'a Versioned,
+    ) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        Box::pin(TokenStore::set_aside(self, key, unreadable, new))
     }
 
     fn changed<'a>(

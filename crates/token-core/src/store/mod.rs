@@ -90,6 +90,31 @@ pub trait TokenStore: Send + Sync + 'static {
         timeout: Duration,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Writes `new` over a record that cannot be read, keeps what was there under another name, and returns that name for
+    /// people. `None`: what is there now can be read, or is another record, or none; nothing was done.
+    ///
+    /// Only a login does this: it needs nothing of what was there. `unreadable` is the stamp of a record whose bytes mean
+    /// nothing to the caller; without one it is a record that the store itself cannot read
+    /// ([`Corrupt`](StoreErrorKind::Corrupt)). It is one step, as a swap is: nobody finds "no record" in between. What a newer
+    /// version of the store wrote is an error as before. By default a store cannot do it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`compare_and_swap`](Self::compare_and_swap).
+    fn set_aside(
+        &self,
+        key: &StoreKey,
+        unreadable: Option<Stamp>,
+        new: &Versioned,
+    ) -> impl Future<Output = Result<Option<String>, StoreError>> + Send {
+        let _ = (key, unreadable, new);
+        async {
+            let what =
+                "this store sets nothing aside: move the record away by hand, and log in again";
+            Err(StoreError::new(StoreErrorKind::Refused, what))
+        }
+    }
+
     /// Whether the process that made this attempt is still there. Only a store that knows answers
     /// [`Dead`](Liveness::Dead).
     fn holder(&self, key: &StoreKey, attempt: Stamp) -> impl Future<Output = Liveness> + Send {

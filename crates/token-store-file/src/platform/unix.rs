@@ -14,6 +14,10 @@ use super::Trouble;
 const SAFE: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 const OWNER_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
 
+// Not "remove it": a record that is missing is one that never was.
+const LINK: &str = "is a symbolic link; put the file itself in its place";
+const NO_FILE: &str = "is no file; put the file back in its place";
+
 /// An open directory that belongs to this user and that nobody else can write to.
 #[derive(Debug)]
 pub(crate) struct Directory {
@@ -34,13 +38,7 @@ impl Directory {
             .custom_flags((OFlags::DIRECTORY | OFlags::CLOEXEC).bits() as i32)
             .open(&path)?;
         let metadata = file.metadata()?;
-        check_owner("the directory", &metadata)?;
-        if metadata.mode() & 0o022 != 0 {
-            return Err(Trouble::Insecure(format!(
-                "others may write to the directory (mode {:o}); if that is not wanted, `chmod go-w` it",
-                metadata.mode() & 0o7777
-            )));
-        }
+        check_directory(&metadata)?;
         let network = network_file_system(&file)?;
         if let Some(name) = network
             && !allow_network
@@ -59,10 +57,11 @@ impl Directory {
         self.network
     }
 
-    /// Whether the path still leads here. Processes that start now use what is at the path, and lock there.
+    /// Whether the path still leads here, where others may not write. Processes that start now use what is at the path, and
+    /// lock there.
     pub(crate) fn check(&self) -> Result<(), Trouble> {
         match std::fs::metadata(&self.path) {
-            Ok(now) if (now.dev(), now.ino()) == self.identity => Ok(()),
+            Ok(now) if (now.dev(), now.ino()) == self.identity => check_directory(&now),
             Ok(_) => Err(Trouble::Moved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Trouble::Moved),
             Err(error) => Err(error.into()),
@@ -130,14 +129,14 @@ impl Directory {
         let opened = match openat(&self.file, name, flags | SAFE, OWNER_ONLY) {
             Ok(opened) => opened,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(insecure(name, "is a symbolic link; remove it")),
-            Err(Errno::ISDIR | Errno::NXIO) => return Err(insecure(name, "is no file; remove it")),
+            Err(Errno::LOOP) => return Err(insecure(name, LINK)),
+            Err(Errno::ISDIR | Errno::NXIO) => return Err(insecure(name, NO_FILE)),
             Err(error) => return Err(io::Error::from(error).into()),
         };
         let file = File::from(opened);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(insecure(name, "is no file; remove it"));
+            return Err(insecure(name, NO_FILE));
         }
         check_owner(name, &metadata)?;
         if metadata.mode() & 0o077 != 0 {
@@ -181,6 +180,18 @@ fn create(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whoever may write to it can take a record away, which looks as if there had never been one.
+fn check_directory(metadata: &Metadata) -> Result<(), Trouble> {
+    check_owner("the directory", metadata)?;
+    if metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Trouble::Insecure(format!(
+        "others may write to the directory (mode {:o}); if that is not wanted, `chmod go-w` it",
+        metadata.mode() & 0o7777
+    )))
 }
 
 fn check_owner(what: &str, metadata: &Metadata) -> Result<(), Trouble> {

@@ -150,6 +150,75 @@ pub async fn c18_damage_is_never_absence<S: Subject>(subject: &S) -> Verdict {
     Ok(Checked::Whole)
 }
 
+/// C19. What cannot be read makes way for a login, and nothing else does: not a record that can be read, and not one that
+/// somebody wrote meanwhile. Nobody finds "no record" on the way.
+pub async fn c19_only_what_cannot_be_read_is_set_aside<S: Subject>(subject: &S) -> Verdict {
+    let (store, other, reader) =
+        (subject.client().await, subject.client().await, subject.client().await);
+    let (key, unwritten) = (key("c19"), key("c19-unwritten"));
+    let current = fresh();
+    win(&store, &key, Expect::Absent, &current).await?;
+    match store.set_aside(&key, None, &fresh()).await {
+        Err(error) if error.kind() == StoreErrorKind::Refused => {
+            return Ok(Checked::Without("setting records aside: the store does not do it"));
+        }
+        result => unmoved(result, "a record that can be read")?,
+    }
+    unmoved(store.set_aside(&key, Some(Stamp::random()), &fresh()).await, "another's record")?;
+    unmoved(store.set_aside(&unwritten, None, &fresh()).await, "a record that is not there")?;
+    let found = (load(&other, &key).await?, load(&other, &unwritten).await?);
+    demand!(found == (Some(current.clone()), None), "to set nothing aside left {found:?}");
+
+    let new = fresh();
+    let moved = store.set_aside(&key, Some(current.stamp()), &new).await;
+    demand!(
+        matches!(&moved, Ok(Some(place)) if !place.is_empty()),
+        "setting aside ended as {moved:?}"
+    );
+    let found = load(&other, &key).await?;
+    demand!(found.as_ref() == Some(&new), "{new:?} was written, and {found:?} is there");
+
+    if !subject.damage(&key) {
+        return Ok(Checked::Without("damaged records: the subject cannot damage one"));
+    }
+    let (one, two) = (fresh(), fresh());
+    let reading = async {
+        loop {
+            match reader.load(&key).await {
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                    tokio::task::yield_now().await
+                }
+                Ok(Some((record, _))) if record == one || record == two => return Ok(()),
+                found => {
+                    return Err(Violation::new(format!(
+                        "while a damaged record was set aside, {found:?} was there"
+                    )));
+                }
+            }
+        }
+    };
+    let (first, second, read) =
+        tokio::join!(store.set_aside(&key, None, &one), other.set_aside(&key, None, &two), reading);
+    let winner = match (&first, &second) {
+        (Ok(Some(_)), Ok(None)) => one.clone(),
+        (Ok(None), Ok(Some(_))) => two.clone(),
+        _ => {
+            return Err(Violation::new(format!(
+                "two that set one record aside ended as {first:?} and {second:?}"
+            )));
+        }
+    };
+    read?;
+    let found = load(&other, &key).await?;
+    demand!(found.as_ref() == Some(&winner), "{winner:?} was written, and {found:?} is there");
+    Ok(Checked::Whole)
+}
+
+fn unmoved(result: Result<Option<String>, StoreError>, what: &str) -> Result<(), Violation> {
+    demand!(matches!(result, Ok(None)), "setting {what} aside ended as {result:?}");
+    Ok(())
+}
+
 fn is_corrupt<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(error) if error.kind() == StoreErrorKind::Corrupt)
 }

@@ -41,7 +41,7 @@ pub use self::crash::{
 };
 pub use self::failure::{
     c05_indeterminate_is_decided_by_the_stamp, c06_refused_changes_nothing, c17_no_secret_is_told,
-    c18_damage_is_never_absence,
+    c18_damage_is_never_absence, c19_only_what_cannot_be_read_is_set_aside,
 };
 pub use self::keys::c14_keys_are_apart;
 pub use self::listing::{list_names_every_key, list_names_every_key_while_others_write};
@@ -228,6 +228,7 @@ macro_rules! for_each_conformance_check {
             c16_no_wall_clock
             c17_no_secret_is_told
             c18_damage_is_never_absence
+            c19_only_what_cannot_be_read_is_set_aside
             list_names_every_key
             list_names_every_key_while_others_write
         }

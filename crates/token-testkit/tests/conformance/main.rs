@@ -66,6 +66,8 @@ each_wrong_store_fails! {
     writes_refused_by_the_clock: c16_no_wall_clock, Wrong(Flaw::NewestByWallClock.data()), "lost against nobody";
     an_error_that_quotes: c17_no_secret_is_told, Wrong(Flaw::QuotesSecrets.data()), "a secret is told";
     damage_taken_for_absence: c18_damage_is_never_absence, Wrong(Flaw::DamageIsAbsence.data()), "a damaged record";
+    a_login_over_a_good_record: c19_only_what_cannot_be_read_is_set_aside, Wrong(Flaw::SetsAllAside.data()), "a record that can be read";
+    a_gap_while_setting_aside: c19_only_what_cannot_be_read_is_set_aside, Wrong(Flaw::RemovesThenWrites.data()), "Ok(None) was there";
     a_listing_of_one_page: list_names_every_key, Wrong(Flaw::ListsOnePage.data()), "lacks";
     a_listing_of_folded_keys: list_names_every_key, Wrong(Flaw::ListsFoldedKeys.data()), "invents";
     a_listing_by_position: list_names_every_key_while_others_write, Wrong(Flaw::ListsByPosition.data()), "lacks";
@@ -89,7 +91,7 @@ fn without_a_flaw_they_pass() {
 fn what_a_store_gives_no_hook_for_is_reported() {
     let without = verdicts(MemoryStore::new);
     let parts = without.iter().filter(|(_, verdict)| matches!(verdict, Ok(Checked::Without(_))));
-    assert_eq!(parts.count(), 7, "{without:?}");
+    assert_eq!(parts.count(), 8, "{without:?}");
 }
 
 /// The other process of [`OnDisk`].

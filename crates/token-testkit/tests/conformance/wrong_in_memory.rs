@@ -42,6 +42,8 @@ pub(crate) enum Flaw {
     NewestByWallClock,
     QuotesSecrets,
     DamageIsAbsence,
+    SetsAllAside,
+    RemovesThenWrites,
     ListsOnePage,
     ListsFoldedKeys,
     ListsByPosition,
@@ -265,6 +267,28 @@ impl TokenStore for Client {
         data.put(key, data.kept(new));
         data.written.notify_waiters();
         Ok(Swap::Won { durable: true, replaced: Provenance::default() })
+    }
+
+    async fn set_aside(
+        &self,
+        key: &StoreKey,
+        unreadable: Option<Stamp>,
+        new: &Versioned,
+    ) -> Result<Option<String>, StoreError> {
+        let (data, name) = (&*self.data, self.data.name(key));
+        let found = match unreadable {
+            None => data.damaged.lock().unwrap().remove(&name),
+            Some(stamp) => data.met(key, Expect::Is(stamp)),
+        };
+        if !found && data.flaw != Flaw::SetsAllAside {
+            return Ok(None);
+        }
+        if data.flaw == Flaw::RemovesThenWrites {
+            data.entries.lock().unwrap().remove(&name);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        data.put(key, data.kept(new));
+        Ok(Some("elsewhere".to_owned()))
     }
 
     async fn changed(

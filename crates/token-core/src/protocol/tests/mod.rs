@@ -356,3 +356,48 @@ fn a_logout_while_an_answer_is_under_way_is_not_undone_by_it() {
     );
     assert!(process.stored().unwrap().record.tokens.refresh_token().is_none());
 }
+
+#[test]
+fn an_answer_follows_an_update_that_kept_the_token_which_it_replaced() {
+    let mut process = Process::new(&MemoryStore::new());
+    process
+        .fly(Demand::default(), |token, process| {
+            // Somebody took over, gave the token up, and then the access token was updated by hand.
+            let reason = DeadReason::OutcomeUnknown;
+            let dead = process.stored().unwrap().record.with_state(State::Dead { reason });
+            process.force(&dead);
+            process.change(&Change::Update(TokenSet::new("by hand")));
+            Ok(after(token))
+        })
+        .unwrap();
+    let record = process.stored().unwrap().record;
+    assert_eq!(record.tokens.refresh_token().unwrap().expose_secret(), "seed+");
+    assert_eq!(record.version, Version::new(2, 1));
+}
+
+#[test]
+fn an_answer_that_a_flight_left_behind_is_stored_though_nobody_asks_for_a_token() {
+    let mut process = Process::new(&MemoryStore::new());
+    let context = process.context();
+    let mut action = process.replica.begin(Demand::default(), &context);
+    loop {
+        let event = match action {
+            Action::Load => Event::Loaded(Ok(process.stored())),
+            Action::Swap { .. } if process.replica.has_unsaved_answer() => break,
+            Action::Swap { expect, stamp, record } => {
+                Event::Swapped(Ok(process.swap(expect, stamp, &record)))
+            }
+            Action::Exchange { .. } => {
+                Event::Exchanged { sent: process.now, result: Ok(after("seed")) }
+            }
+            action => panic!("{action:?}"),
+        };
+        let context = process.context();
+        action = process.replica.step(event, &context);
+    }
+    process.replica.abandon(process.now);
+    assert!(process.replica.needs_repair());
+    process.fly(Demand { repair: true, ..Demand::default() }, |_, _| unreachable!()).unwrap();
+    assert!(!process.replica.needs_repair());
+    assert_eq!(process.stored().unwrap().record.version, Version::new(1, 1));
+}

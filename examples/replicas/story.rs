@@ -1,0 +1,89 @@
+//! What happens to the replicas, and when: always after something that they told, never after a time.
+
+use std::io;
+use std::time::Duration;
+
+use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Fault};
+
+use crate::BoxError;
+use crate::cast::{Cast, Life};
+use crate::outcome::Outcome;
+use crate::words::{Settings, Told};
+
+/// So that much happens in little time.
+const ACCESS_LIFETIME: Duration = Duration::from_secs(3);
+
+/// How long the server takes for an answer that somebody waits for who leaves.
+const SLOW: Duration = Duration::from_millis(800);
+
+pub(crate) async fn play() -> Result<(), BoxError> {
+    let server = AuthorizationServer::builder().access_lifetime(ACCESS_LIFETIME).start()?;
+    let directory = tempfile::tempdir()?;
+    let mut cast = Cast::new(Settings {
+        directory: directory.path().to_owned(),
+        token_url: server.token_url(),
+        api_url: server.api_url(),
+        origin: server.origin().to_owned(),
+        refresh_token: server.sign_in(DEFAULT_CLIENT_ID).refresh_token().to_owned(),
+    });
+    println!("One login, a refresh token that works once, and access tokens that live 3 s.\n");
+
+    cast.join().await?;
+    cast.refreshed().await?;
+    cast.join().await?;
+    cast.join().await?;
+    cast.caught_up().await?;
+    cast.refreshed().await?;
+
+    println!("\nOne leaves in the middle of its refresh: it waits for the answer.\n");
+    let leaver = asking(&mut cast, &server, Fault::delay_before(SLOW)).await?;
+    cast.leave(leaver).await?;
+    cast.join().await?;
+    cast.caught_up().await?;
+
+    println!(
+        "\nOne is killed in the middle of its refresh: nobody knows what became of the token.\n"
+    );
+    let victim = asking(&mut cast, &server, Fault::hang()).await?;
+    cast.kill(victim).await?;
+    taken_over(&mut cast).await?;
+
+    println!("\nOne is killed while it only calls.\n");
+    cast.join().await?;
+    cast.caught_up().await?;
+    let bystander = cast.present().into_iter().next_back();
+    cast.kill(bystander.unwrap_or('?')).await?;
+    cast.refreshed().await?;
+
+    println!("\nAll are killed, one of them in the middle of its refresh, and another begins.\n");
+    asking(&mut cast, &server, Fault::hang()).await?;
+    for name in cast.present() {
+        cast.kill(name).await?;
+    }
+    cast.join().await?;
+    taken_over(&mut cast).await?;
+
+    println!("\nAll leave.\n");
+    for name in cast.present() {
+        cast.leave(name).await?;
+    }
+    let outcome = Outcome::new(cast.lives(), &server);
+    print!("\n{outcome}");
+    outcome.check()
+}
+
+/// Waits until the server has the next token request, which meets this fault, and says whose it is.
+async fn asking(cast: &mut Cast, server: &AuthorizationServer, fault: Fault) -> io::Result<char> {
+    let next = server.counters().token_requests + 1;
+    server.script([fault]);
+    let asked = |lives: &[Life]| lives.iter().map(|life| life.asked).sum::<u64>();
+    let who = cast.until(|lives, _, _| asked(lives) == next).await?;
+    server.token_requests_seen(next).await;
+    Ok(who)
+}
+
+/// Waits until somebody has taken the refresh of a dead process over, and made it.
+async fn taken_over(cast: &mut Cast) -> io::Result<()> {
+    cast.until(|_, _, told| matches!(told, Told::TookOver)).await?;
+    cast.refreshed().await
+}
