@@ -111,3 +111,13 @@ fn who_had_time_to_store_its_answer_is_not_excused_by_its_end() {
     scene.stop(4900, 8000, 1);
     lost(&again(scene, 5000).check(), Cause::Avoidable);
 }
+
+#[test]
+fn who_wakes_up_after_the_takeover_changes_nothing_about_it() {
+    let mut scene = sent();
+    scene.stop(1045, 3995, 1);
+    scene.exchanged(3996, 1, 1, ExchangeEnd::Dropped);
+    let findings = again(scene, 4000).check();
+    assert_eq!(findings.violations, []);
+    lost(&findings, Cause::Paused);
+}
