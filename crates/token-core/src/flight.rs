@@ -13,6 +13,8 @@ use crate::token::Token;
 /// It *ends* when nothing of it is left to do: usually at once, later where the store failed to take the answer.
 #[derive(Debug, Default)]
 pub(crate) struct Flight {
+    /// It only brings the store up to date, and nobody who wants a token shares its failure.
+    pub(crate) repairs: bool,
     result: OnceLock<Result<Token, Error>>,
     landed: Notify,
     over: AtomicBool,
@@ -20,6 +22,10 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
+    pub(crate) fn new(repairs: bool) -> Self {
+        Self { repairs, ..Self::default() }
+    }
+
     pub(crate) fn land(&self, result: Result<Token, Error>) {
         // The first result counts: a flight that landed on memory lands again when the store has its answer.
         if self.result.set(result).is_ok() {

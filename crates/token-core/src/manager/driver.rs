@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::protocol::{Demand, Failure, Replica};
+use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
@@ -55,20 +55,16 @@ impl Inner {
         if state.flight.is_some() {
             return wait(LONGEST_SLEEP);
         }
-        let blocked = state.backoff.blocked(now.monotonic(), false);
         if state.replica.needs_repair() {
             // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
-            return match blocked {
-                Some((Failure::Store(_), blocked)) => wait(blocked.unwrap_or(POLL)),
-                _ => Plan::Refresh(Demand { repair: true, ..Demand::default() }),
-            };
+            return Plan::Refresh(Demand { repair: true, ..Demand::default() });
         }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
         let dead = matches!(known.record.state, RecordState::Dead { .. });
         let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
             return wait(LONGEST_SLEEP);
         };
-        if let Some((_, blocked)) = blocked {
+        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic(), false) {
             return wait(blocked.unwrap_or(LONGEST_SLEEP));
         }
         if stale.passed(now) {
@@ -84,12 +80,14 @@ impl Inner {
     pub(super) async fn look(&self) -> bool {
         let (seen, asked) = (self.state().replica.stamp(), self.clock.now());
         let Ok(current) = self.load().await else { return false };
-        let (news, before, after) = {
+        let (news, adopted) = {
             let mut state = self.state();
             if state.replica.stamp() != seen {
                 // A flight has looked since, and knows better.
                 return true;
             }
+            // Its write is there before its answer is: the flight will tell.
+            let own = current.as_ref().is_some_and(|found| state.replica.is_writing(found.stamp));
             let version = |replica: &Replica| replica.known().map(|known| known.record.version);
             let before = version(&state.replica);
             let news = state.replica.observe(current, asked, self.clock.now());
@@ -100,9 +98,9 @@ impl Inner {
                 state.last_error = None;
             }
             self.publish(&mut state);
-            (news, before, after)
+            (news, after.filter(|_| after != before && !own))
         };
-        if let Some(version) = after.filter(|_| after != before) {
+        if let Some(version) = adopted {
             self.events.send(Event::Adopted { version });
         }
         news
@@ -133,11 +131,10 @@ impl Driver {
                             flight.ended().await;
                             // A runtime that shuts down lands each flight at once, and takes back control only here.
                             tokio::task::yield_now().await;
-                            if flight
-                                .landed()
-                                .await
-                                .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
-                            {
+                            let failed = flight.landed().await.err();
+                            if failed.is_some_and(|error| {
+                                flight.repairs || error.kind() == ErrorKind::Interrupted
+                            }) {
                                 clock.sleep(POLL).await;
                             }
                         }

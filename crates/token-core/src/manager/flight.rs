@@ -18,10 +18,10 @@ use crate::refresher::RefreshError;
 use crate::store::{
     Durability, Expect, Liveness, Provenance, Stamp, StoreError, StoreErrorKind, Swap, Versioned,
 };
-use crate::token::TokenSet;
+use crate::token::{Token, TokenSet};
 
 use super::first;
-use super::inner::Inner;
+use super::inner::{Inner, State};
 
 impl Inner {
     /// Flies one flight to its end.
@@ -99,14 +99,13 @@ impl Inner {
                 state.refusals.give_back();
             }
             match result {
+                // What failed before may fail as before, and is not tried again because of this.
+                Ok(()) if flight.repairs => (self.landing(state), Vec::new()),
+                Err(failure) if flight.repairs => (Err(self.error(&failure)), Vec::new()),
                 Ok(()) => {
                     state.backoff.clear();
                     state.last_error = state.unusable.clone();
-                    let landing = match (self.published.token(), &state.unusable) {
-                        (Some(token), _) => Ok(token),
-                        (None, Some(error)) => Err(error.clone()),
-                        (None, None) => Err(self.interrupted()),
-                    };
+                    let landing = self.landing(state);
                     let refreshed = std::mem::take(&mut state.refreshed);
                     let reports = match &landing {
                         Ok(token) if refreshed => {
@@ -140,6 +139,14 @@ impl Inner {
         flight.land(landing);
         flight.end();
         self.wake.notify_one();
+    }
+
+    fn landing(&self, state: &State) -> Result<Token, Error> {
+        match (self.published.token(), &state.unusable) {
+            (Some(token), _) => Ok(token),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(self.interrupted()),
+        }
     }
 
     pub(super) async fn load(&self) -> Result<Option<Stored>, StoreError> {
