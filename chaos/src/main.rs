@@ -60,12 +60,16 @@ fn whole_run(options: &options::Run) -> Result<(), Box<dyn std::error::Error + S
         std::fs::remove_dir_all(&directory)?;
         return Ok(());
     };
+    let told = |violation| check::story::tell(violation, &outcome);
     for violation in findings.violations.iter().take(STORIES) {
-        eprintln!("\n{}", check::story::tell(violation, &outcome));
+        eprintln!("\n{}", told(violation));
     }
+    // No run is like another: what is not kept is lost.
+    let stories: Vec<String> = findings.violations.iter().take(20 * STORIES).map(told).collect();
+    std::fs::write(directory.join("violations.txt"), stories.join("\n"))?;
+    let place = directory.display();
     Err(format!(
-        "{failure}; `--seed {seed}` disturbs in the same way, and the files are in {}",
-        directory.display()
+        "{failure}; `--seed {seed}` disturbs in the same way, and the stories are in {place}"
     )
     .into())
 }

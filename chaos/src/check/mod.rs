@@ -8,6 +8,7 @@ use crate::request::Decision;
 use crate::run::Outcome;
 use crate::time::At;
 
+mod answers;
 mod calls;
 mod chain;
 pub(crate) mod losses;
@@ -61,6 +62,8 @@ pub(crate) enum Rule {
     LostWrite,
     /// Who reads after a write was acknowledged sees it, or a later one.
     StaleRead,
+    /// An answer that has come to a process that runs is stored.
+    AnswerDropped,
     /// What a process's callers get never goes back to an older version.
     CallerDown,
     /// A caller waits for a bounded time.
@@ -101,6 +104,7 @@ pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
     let revocations = losses::all(&past, &chains, &mut violations);
     if intents {
         presented::check(&past, &chains, &outcome.entries, &mut violations);
+        answers::check(&past, &chains, &mut violations);
     }
     let waits = calls::check(&past, &outcome.entries, &mut violations);
     let mut counts: HashMap<_, u64> = HashMap::new();

@@ -220,6 +220,13 @@ impl Past {
         blocked.iter().any(|(stop, go)| *stop < to && *go > from)
     }
 
+    /// Whether an exchange's process has begun to store this refresh token.
+    pub(super) fn has_tried(&self, exchange: &Exchange, refresh: Mark) -> bool {
+        let own = self.by_writer.get(&(exchange.process, exchange.grant));
+        let mut own = own.into_iter().flatten().map(|place| &self.writes[*place]);
+        own.any(|write| write.record.refresh == Some(refresh))
+    }
+
     /// The intent under which an exchange was made: its process's last write of one before it.
     pub(super) fn intent(&self, exchange: &Exchange) -> Option<&Write> {
         let own = self.by_writer.get(&(exchange.process, exchange.grant))?;

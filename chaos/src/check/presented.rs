@@ -1,6 +1,7 @@
 //! Which refresh tokens were presented more than once, and whether they were allowed to be.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::history::{Entry, ExchangeEnd, What};
 use crate::mark::Mark;
@@ -10,6 +11,9 @@ use crate::time::{ACCESS_LIFETIME, At, EXCHANGE_DEADLINE, SEND_GATE, SERVER_DRAI
 use super::chain::Chain;
 use super::past::{Exchange, Past, Shown};
 use super::{Rule, Violation, of_grants};
+
+/// After so long a request under an intent must be over, whoever sent it: the quarantine without its tenth.
+const LIMITS: Duration = SEND_GATE.saturating_add(EXCHANGE_DEADLINE).saturating_add(SERVER_DRAIN);
 
 pub(super) fn check(
     past: &Past,
@@ -86,7 +90,9 @@ fn is_not_carried_out(exchange: &Exchange, by: At) -> bool {
     exchange.end.as_ref().is_some_and(|(at, end)| *at <= by && not(end))
 }
 
-/// Whether the outcome of the first exchange was unknown to who sent the second one at `sent`, and enough time had passed.
+/// Whether the outcome of the first exchange was unknown to who sent the second one at `sent`, and enough time had passed:
+/// since hope for an answer had ended, or its process, or since the intent, where that process stood still. One is enough,
+/// for who takes over may know of one and not of the others.
 fn may_follow(
     past: &Past,
     chains: &[Chain],
@@ -97,40 +103,43 @@ fn may_follow(
     if is_not_carried_out(first, sent) {
         return Ok(());
     }
-    let intent = past.intent(first).map_or(first.began, |intent| intent.began);
-    let drained = |gone: At, how: &str| {
-        let waited = sent.since(gone);
-        if waited >= SERVER_DRAIN {
-            return Ok(());
+    let mut too_early = Vec::new();
+    let mut enough = |what: &str, since: At, time: Duration| {
+        let waited = sent.since(since);
+        if waited < time {
+            too_early.push(format!("{what} only {waited:?} before"));
         }
-        Err(format!("{how} only {waited:?} before"))
+        waited >= time
     };
-    match &first.end {
-        Some((at, ExchangeEnd::Ambiguous | ExchangeEnd::Dropped)) if *at <= sent => {
-            return drained(*at, "hope for its answer had ended");
-        }
-        Some((at, ExchangeEnd::Tokens { refresh: Some(refresh) })) if *at <= sent => {
-            let chain = chains.get(first.grant as usize);
-            let stored = chain.and_then(|chain| chain.first_with(*refresh));
-            let own = past.intent(second).and_then(|intent| chain?.place(intent.stamp));
-            if stored.zip(own).is_some_and(|(stored, own)| stored < own) {
-                return Err("its successor was in the store".to_owned());
-            }
-        }
-        _ => {}
+    let ended = first.end.as_ref().filter(|(at, _)| *at <= sent);
+    if let Some((at, ExchangeEnd::Ambiguous | ExchangeEnd::Dropped)) = ended
+        && enough("hope for its answer had ended", *at, SERVER_DRAIN)
+    {
+        return Ok(());
     }
-    if let Some(killed) = past.killed(first.process).filter(|killed| *killed <= sent) {
-        let ended = first.end.as_ref().map_or(killed, |(at, _)| killed.min(*at));
-        return drained(ended, "it had died");
-    }
-    if past.stood(first.process, intent, sent) || past.store_stood(first.grant, intent, sent) {
-        let waited = sent.since(intent);
-        if waited >= SEND_GATE + EXCHANGE_DEADLINE + SERVER_DRAIN {
-            return Ok(());
+    if let Some((_, ExchangeEnd::Tokens { refresh: Some(refresh) })) = ended {
+        let chain = chains.get(first.grant as usize);
+        let stored = chain.and_then(|chain| chain.first_with(*refresh));
+        let own = past.intent(second).and_then(|intent| chain?.place(intent.stamp));
+        if stored.zip(own).is_some_and(|(stored, own)| stored < own) {
+            return Err("its successor was in the store".to_owned());
         }
-        return Err(format!("it stood still, and its intent was only {waited:?} old"));
     }
-    Err("it lived and ran, and knew the outcome or was to know it".to_owned())
+    if let Some(killed) = past.killed(first.process).filter(|killed| *killed <= sent)
+        && enough("it had died", ended.map_or(killed, |(at, _)| killed.min(*at)), SERVER_DRAIN)
+    {
+        return Ok(());
+    }
+    let intent = past.intent(first).map_or(first.began, |intent| intent.began);
+    if (past.stood(first.process, intent, sent) || past.store_stood(first.grant, intent, sent))
+        && enough("it stood still, and had stored its intent", intent, LIMITS)
+    {
+        return Ok(());
+    }
+    if too_early.is_empty() {
+        return Err("it lived and ran, and knew the outcome or was to know it".to_owned());
+    }
+    Err(too_early.join(", and "))
 }
 
 /// When the access token that goes with each refresh token ends at the earliest, by the clock of who was issued it.

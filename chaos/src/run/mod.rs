@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Run, seed: u64, directory: &Path) -> Result<Outcome,
     let mut run = Running {
         options: options.clone(),
         logins: Logins::new(store, options.grants)?,
-        network: Network::new(&server, seed),
+        network: Network::new(&server, options.protocol, seed),
         disturber: Disturber::new(Plan::new(seed), seed, directory),
         slots: (0..options.processes).map(|_| Slot { process: None, due: At(0) }).collect(),
         entries: Vec::new(),

@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use token_testkit::{AuthorizationServer, Fault, RandomFaults};
 
+use crate::options::Protocol;
 use crate::time::At;
 
-/// Which part of the token requests meets a fault.
-const RATE: f64 = 0.06;
+/// Which part of the token requests meets a fault. The protocol that has to lose gets more, so that it need not run for long.
+const fn rate(protocol: Protocol) -> f64 {
+    match protocol {
+        Protocol::Intent => 0.06,
+        Protocol::TtlLock => 0.2,
+    }
+}
 
 /// No delay comes near [`SERVER_DRAIN`](crate::time::SERVER_DRAIN): the server would break its promise.
 fn faults() -> Vec<Fault> {
@@ -19,6 +25,7 @@ fn faults() -> Vec<Fault> {
         Fault::delay_after(short),
         // Longer than the exchange's deadline: the answer comes to nobody.
         Fault::delay_after(long),
+        Fault::delay_after(long.mul_f64(0.8)),
         Fault::hang(),
         Fault::status(500),
         Fault::status(502).carried_out(),
@@ -36,8 +43,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(server: &AuthorizationServer, seed: u64) -> Self {
-        server.random(Some(RandomFaults::new(seed, RATE, faults())));
+    pub(super) fn new(server: &AuthorizationServer, protocol: Protocol, seed: u64) -> Self {
+        server.random(Some(RandomFaults::new(seed, rate(protocol), faults())));
         Self { dice: fastrand::Rng::with_seed(seed), next: At::now(), closed: false }
     }
 

@@ -43,7 +43,7 @@ impl Plan {
             let (step, manner) = missing[self.handed_out % missing.len()];
             return (Some(step), manner);
         }
-        let manner = if may_stop && self.dice.f64() < 0.15 { Manner::Stop } else { Manner::Kill };
+        let manner = if may_stop && self.dice.f64() < 0.25 { Manner::Stop } else { Manner::Kill };
         let place = (self.dice.f64() < 0.7).then(|| Step::ALL[self.dice.usize(..Step::ALL.len())]);
         (place, manner)
     }

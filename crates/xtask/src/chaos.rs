@@ -14,7 +14,7 @@ pub(crate) fn kill() -> Outcome {
 
 /// The same checker has to see what a lock that ends by itself loses.
 pub(crate) fn lose() -> Outcome {
-    step("--store file --kills 40 --protocol ttl-lock")
+    step("--store file --kills 60 --protocol ttl-lock")
 }
 
 fn step(options: &str) -> Outcome {

@@ -27,6 +27,7 @@ fn a_holder_that_stands_still_for_too_long_is_window_p() {
     let mut scene = sent();
     scene.exchanged(1040, 1, 1, tokens(101));
     scene.stop(1045, 8000, 1);
+    scene.kill(8100, 1);
     let findings = again(scene, 4000).check();
     assert_eq!(findings.violations, []);
     lost(&findings, Cause::Paused);
@@ -110,4 +111,34 @@ fn who_had_time_to_store_its_answer_is_not_excused_by_its_end() {
     scene.exchanged(1040, 1, 1, tokens(101));
     scene.stop(4900, 8000, 1);
     lost(&again(scene, 5000).check(), Cause::Avoidable);
+}
+
+#[test]
+fn who_wakes_up_after_the_takeover_changes_nothing_about_it() {
+    let mut scene = sent();
+    scene.stop(1045, 3995, 1);
+    scene.exchanged(3996, 1, 1, ExchangeEnd::Dropped);
+    let findings = again(scene, 4000).check();
+    assert_eq!(findings.violations, []);
+    lost(&findings, Cause::Paused);
+}
+
+#[test]
+fn an_answer_that_a_running_process_does_not_store_is_found() {
+    let answered = || {
+        let mut scene = sent();
+        scene.exchanged(1040, 1, 1, tokens(101));
+        scene
+    };
+    assert_eq!(answered().rules(), [Rule::AnswerDropped]);
+    let mut scene = answered();
+    scene.kill(1500, 1);
+    assert_eq!(scene.rules(), [], "it died");
+    let mut scene = answered();
+    scene.stop(1050, 9000, 1);
+    scene.write(5000, 3, 2, 4, ((2, 0), Idle, 200));
+    assert_eq!(scene.rules(), [], "there was a login meanwhile");
+    let mut scene = answered();
+    scene.write(5000, 3, 2, 4, ((2, 0), Idle, 200));
+    assert_eq!(scene.rules(), [Rule::AnswerDropped], "the login came later");
 }
