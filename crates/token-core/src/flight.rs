@@ -17,9 +17,15 @@ pub(crate) struct Flight {
     landed: Notify,
     over: AtomicBool,
     ended: Notify,
+    /// It only brings the store what this process knows: its failure is not that of who waits for a token.
+    pub(crate) repair: bool,
 }
 
 impl Flight {
+    pub(crate) fn new(repair: bool) -> Self {
+        Self { repair, ..Self::default() }
+    }
+
     pub(crate) fn land(&self, result: Result<Token, Error>) {
         // The first result counts: a flight that landed on memory lands again when the store has its answer.
         if self.result.set(result).is_ok() {

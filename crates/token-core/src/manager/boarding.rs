@@ -43,7 +43,10 @@ impl Inner {
                 Boarding::Ready(token) => return Ok(token),
                 Boarding::Flight(flight) => flight,
             };
-            let token = flight.landed().await?;
+            let token = match flight.landed().await {
+                Err(_) if flight.repair => continue,
+                landed => landed?,
+            };
             if self.state().replica.satisfies(&demand, self.clock.now()) {
                 return Ok(token);
             }
@@ -133,7 +136,7 @@ impl Inner {
         }
         state.drawn = cause == Cause::Refusal;
         state.throttled &= !state.drawn;
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(Flight::new(demand.repair));
         state.flight = Some(Arc::clone(&flight));
         Ok((Boarding::Flight(flight), Some(runtime)))
     }

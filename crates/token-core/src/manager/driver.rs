@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::protocol::{Demand, Failure, Replica};
+use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
@@ -51,24 +51,24 @@ impl Inner {
             return Plan::Stop;
         }
         let since = state.replica.stamp();
-        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(LONGEST_SLEEP), since };
+        let mut longest = LONGEST_SLEEP;
+        if state.flight.is_none() && state.replica.needs_repair() {
+            // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
+            match state.repairs.blocked(now.monotonic(), false) {
+                None => return Plan::Refresh(Demand { repair: true, ..Demand::default() }),
+                Some((_, blocked)) => longest = blocked.unwrap_or(POLL),
+            }
+        }
+        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(longest), since };
         if state.flight.is_some() {
             return wait(LONGEST_SLEEP);
-        }
-        let blocked = state.backoff.blocked(now.monotonic(), false);
-        if state.replica.needs_repair() {
-            // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
-            return match blocked {
-                Some((Failure::Store(_), blocked)) => wait(blocked.unwrap_or(POLL)),
-                _ => Plan::Refresh(Demand { repair: true, ..Demand::default() }),
-            };
         }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
         let dead = matches!(known.record.state, RecordState::Dead { .. });
         let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
             return wait(LONGEST_SLEEP);
         };
-        if let Some((_, blocked)) = blocked {
+        if let Some((_, blocked)) = state.backoff.blocked(now.monotonic(), false) {
             return wait(blocked.unwrap_or(LONGEST_SLEEP));
         }
         if stale.passed(now) {

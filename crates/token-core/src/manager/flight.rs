@@ -39,9 +39,11 @@ impl Inner {
         // Made here and not in the task, which may be dropped before it is polled for the first time.
         let mut watch = Wreck { inner: self, flight, armed: true };
         async move {
+            let before = watch.inner.known_version();
             let result = watch.inner.perform(&watch.flight, demand).await;
             watch.armed = false;
-            watch.inner.settle(&watch.flight, result);
+            let news = watch.inner.known_version() != before;
+            watch.inner.settle(&watch.flight, result, news);
         }
         .instrument(span)
     }
@@ -87,8 +89,8 @@ impl Inner {
         }
     }
 
-    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners.
-    fn settle(&self, flight: &Flight, result: Result<(), Failure>) {
+    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners. `news`: there are newer tokens.
+    fn settle(&self, flight: &Flight, result: Result<(), Failure>, news: bool) {
         let now = self.clock.now();
         let (landing, reports) = {
             let mut state = self.state();
@@ -100,8 +102,14 @@ impl Inner {
             }
             match result {
                 Ok(()) => {
-                    state.backoff.clear();
-                    state.last_error = state.unusable.clone();
+                    if !state.replica.needs_repair() {
+                        state.repairs.clear();
+                    }
+                    // A repair says nothing of what failed before it.
+                    if !flight.repair || news || state.backoff.failures() == 0 {
+                        state.backoff.clear();
+                        state.last_error = state.unusable.clone();
+                    }
                     let landing = match (self.published.token(), &state.unusable) {
                         (Some(token), _) => Ok(token),
                         (None, Some(error)) => Err(error.clone()),
@@ -119,17 +127,16 @@ impl Inner {
                 Err(failure) => {
                     state.refreshed = false;
                     let error = self.error(&failure);
-                    state.backoff.failed(
-                        failure,
-                        now.monotonic(),
-                        &self.settings.backoff,
-                        self.dice(),
-                    );
-                    let wait =
-                        state.backoff.blocked(now.monotonic(), false).and_then(|(_, wait)| wait);
-                    let error = error.with_retry_after(wait);
-                    state.last_error = Some(error.clone());
-                    let reports = self.failure_reports(state, &error);
+                    let others = flight.repair && state.backoff.failures() > 0;
+                    let backoff =
+                        if flight.repair { &mut state.repairs } else { &mut state.backoff };
+                    backoff.failed(failure, now.monotonic(), &self.settings.backoff, self.dice());
+                    let wait = backoff.blocked(now.monotonic(), false).and_then(|(_, wait)| wait);
+                    let (error, failures) = (error.with_retry_after(wait), backoff.failures());
+                    if !others {
+                        state.last_error = Some(error.clone());
+                    }
+                    let reports = self.failure_reports(state, &error, failures);
                     (Err(error), reports)
                 }
             }

@@ -11,6 +11,7 @@ use crate::token::TokenSet;
 use crate::version::Version;
 
 use super::action::{Action, Context, Event, Swapped};
+use super::failure::Failure;
 use super::flight::{At, COMMIT_PAUSE, LONGEST_COMMIT_PAUSE, Pending};
 use super::replica::{Attempt, Fate, Note, Replica};
 
@@ -156,7 +157,7 @@ impl Replica {
                 self.join(pending.record, pause, ctx)
             }
             // The store fails while this process holds the only copy: serve from memory, and try for ever (ADR 0003).
-            Event::Swapped(Err(_)) | Event::Loaded(Err(_)) => {
+            Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
                 if !confirming {
                     self.notes.push(Note::CommitDelayed);
                 }
@@ -164,7 +165,8 @@ impl Replica {
                 self.unsure = true;
                 if (ctx.spends)(Some(&pending.record.tokens)) != Spends::RefreshToken {
                     // It is no loss if this is never stored, and the next is to be had without the store too.
-                    return self.finish(Ok(()));
+                    let repair = self.demand().repair;
+                    return self.finish(if repair { Err(Failure::Store(error)) } else { Ok(()) });
                 }
                 let next = (pause * 2).min(LONGEST_COMMIT_PAUSE);
                 self.set(At::Committing { pending, pause: next, confirming: true });

@@ -612,3 +612,24 @@ fn the_last_login_is_not_served_while_the_store_does_not_take_the_new_seed() {
         assert!(t.is_err(), "{t:?}");
     });
 }
+
+#[test]
+fn a_store_that_takes_no_writes_is_left_alone_by_what_spends_nothing() {
+    run(async {
+        let (script, clock, store) =
+            (Script::new(Spends::Nothing), ManualClock::new(), Faulty::default());
+        script.set_lifetime(Some(Duration::from_secs(100)));
+        let tokens = TokenManager::builder(script.clone())
+            .clock(clock.clone())
+            .store(store.clone())
+            .build()
+            .unwrap();
+        tokens.ready().await.unwrap();
+        let before = store.swaps.load(Ordering::SeqCst);
+        store.read_only.store(true, Ordering::SeqCst);
+        clock.advance(Duration::from_secs(90));
+        long().await;
+        let swaps = store.swaps.load(Ordering::SeqCst) - before;
+        assert!(swaps <= 3, "{swaps} writes while the clock stood still");
+    });
+}

@@ -9,7 +9,7 @@ use super::{Script, TestStore, builder, run, settle};
 use crate::clock::ManualClock;
 use crate::event::Event;
 use crate::manager::TokenManager;
-use crate::refresher::Spends;
+use crate::refresher::{RefreshError, Spends};
 use crate::store::{Durability, Expect, Liveness, Stamp, Swap, TokenStore, Versioned};
 
 fn store(clock: &ManualClock) -> TestStore {
@@ -112,5 +112,31 @@ fn a_refresh_of_a_process_that_died_is_taken_over_as_soon_as_the_store_knows() {
         waiter.await.unwrap().unwrap();
         while !matches!(events.next().await, Some(Event::TakenOver)) {}
         lost.abort();
+    });
+}
+
+#[test]
+fn a_repair_does_not_end_the_wait_that_the_server_asked_for() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        script.set_lifetime(Some(Duration::from_secs(100)));
+        let store = store(&clock);
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.token().await.unwrap();
+        let old = current(&store, &tokens).await;
+        tokens.refresh_now().await.unwrap();
+        let busy = || RefreshError::rejected("busy").with_retry_after(Duration::from_secs(600));
+        script.fail((0..10).map(|_| busy()));
+        clock.advance(Duration::from_secs(90));
+        settle().await;
+        assert_eq!(script.calls(), 3);
+        let mut events = tokens.events();
+        fall_back(&store, &tokens, &old).await;
+        while !matches!(events.next().await, Some(Event::RecordRepaired)) {}
+        for _ in 0..60 {
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+        assert_eq!(script.calls(), 3);
     });
 }
