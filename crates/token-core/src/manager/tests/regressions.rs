@@ -633,3 +633,22 @@ fn a_store_that_takes_no_writes_is_left_alone_by_what_spends_nothing() {
         assert!(swaps <= 3, "{swaps} writes while the clock stood still");
     });
 }
+
+#[test]
+fn a_command_line_program_gets_over_an_answer_that_an_earlier_run_has_lost() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = TestStore { clock: Some(clock.clone()), ..TestStore::default() };
+        let program = || builder(&script, &clock).store(store.clone()).one_shot().build().unwrap();
+        script.fail([RefreshError::ambiguous("reset")]);
+        program().token().await.unwrap_err();
+        clock.advance(Duration::from_secs(86_400));
+        let next = program();
+        let call = tokio::spawn(async move { next.token().await });
+        settle().await;
+        assert_eq!(script.presented(), ["rt-0"]);
+        clock.advance(Duration::from_secs(11));
+        call.await.unwrap().unwrap();
+        assert_eq!(script.presented(), ["rt-0", "rt-0"]);
+    });
+}
