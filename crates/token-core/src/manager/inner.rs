@@ -100,7 +100,7 @@ impl Inner {
             }
             return;
         };
-        if self.published.is(version, expired) {
+        if self.published.is(access, version, expired) {
             return;
         }
         match self.usable(access, &known.record.tokens, version) {

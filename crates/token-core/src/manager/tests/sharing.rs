@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::manager::TokenManager;
 use crate::refresher::{RefreshError, Spends};
 use crate::store::{Durability, Expect, Liveness, Stamp, Swap, TokenStore, Versioned};
+use crate::token::TokenSet;
 
 fn store(clock: &ManualClock) -> TestStore {
     TestStore { clock: Some(clock.clone()), ..TestStore::default() }
@@ -138,5 +139,27 @@ fn a_repair_does_not_end_the_wait_that_the_server_asked_for() {
             settle().await;
         }
         assert_eq!(script.calls(), 3);
+    });
+}
+
+#[test]
+fn a_login_that_took_the_place_of_a_lost_one_with_its_version_is_served() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let program = |store: &TestStore| {
+            TokenManager::builder(script.clone()).clock(clock.clone()).store(store.clone())
+        };
+        let (here, there) = (store(&clock), store(&clock));
+        let tokens = program(&here).build().unwrap();
+        tokens.login(TokenSet::new("first")).await.unwrap();
+        clock.advance(Duration::from_secs(60));
+        let other = program(&there).one_shot().build().unwrap();
+        other.login(TokenSet::new("second")).await.unwrap();
+        fall_back(&here, &tokens, &current(&there, &other).await).await;
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+        assert_eq!(tokens.token().await.unwrap().expose_secret(), "second");
     });
 }
