@@ -11,7 +11,6 @@ use crate::token::TokenSet;
 use crate::version::Version;
 
 use super::action::{Action, Context, Event, Swapped};
-use super::failure::Failure;
 use super::flight::{At, COMMIT_PAUSE, LONGEST_COMMIT_PAUSE, Pending};
 use super::replica::{Attempt, Fate, Note, Replica};
 
@@ -165,8 +164,12 @@ impl Replica {
                 self.unsure = true;
                 if (ctx.spends)(Some(&pending.record.tokens)) != Spends::RefreshToken {
                     // It is no loss if this is never stored, and the next is to be had without the store too.
-                    let repair = self.demand().repair;
-                    return self.finish(if repair { Err(Failure::Store(error)) } else { Ok(()) });
+                    let answered = self.phase.as_ref().is_some_and(|phase| phase.answered);
+                    return if answered {
+                        self.finish(Ok(()))
+                    } else {
+                        self.without_store(error, ctx)
+                    };
                 }
                 let next = (pause * 2).min(LONGEST_COMMIT_PAUSE);
                 self.set(At::Committing { pending, pause: next, confirming: true });

@@ -652,3 +652,22 @@ fn a_command_line_program_gets_over_an_answer_that_an_earlier_run_has_lost() {
         assert_eq!(script.presented(), ["rt-0", "rt-0"]);
     });
 }
+
+#[test]
+fn what_spends_nothing_is_refreshed_again_and_again_while_the_store_takes_no_writes() {
+    run(async {
+        let (script, clock, store) =
+            (Script::new(Spends::Nothing), ManualClock::new(), Faulty::default());
+        let tokens = TokenManager::builder(script.clone())
+            .clock(clock.clone())
+            .store(store.clone())
+            .build()
+            .unwrap();
+        tokens.ready().await.unwrap();
+        store.read_only.store(true, Ordering::SeqCst);
+        for text in ["at-2", "at-3", "at-4"] {
+            clock.advance(Duration::from_secs(4000));
+            assert_eq!(tokens.token().await.unwrap().expose_secret(), text);
+        }
+    });
+}
