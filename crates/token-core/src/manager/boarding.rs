@@ -47,7 +47,7 @@ impl Inner {
                 Err(_) if flight.repair => continue,
                 landed => landed?,
             };
-            if self.state().replica.satisfies(&demand, self.clock.now()) {
+            if demand.at_hand || self.state().replica.satisfies(&demand, self.clock.now()) {
                 return Ok(token);
             }
         }

@@ -317,6 +317,14 @@ impl Replica {
         self.phase.as_ref().map_or(ctx.now, |phase| phase.asked)
     }
 
+    /// Waits for what others do, at most so long, unless whoever asks has no need to.
+    pub(super) fn watch(&mut self, since: Stamp, at_most: Duration) -> Action {
+        if self.demand().at_hand {
+            return self.finish(Ok(()));
+        }
+        Action::Watch { since: Some(since), at_most }
+    }
+
     pub(super) fn look(&mut self) -> Action {
         self.set(At::Looking);
         Action::Load

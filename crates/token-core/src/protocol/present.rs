@@ -72,7 +72,7 @@ impl Replica {
         if let Some(left) = self.quarantined(seen, ctx) {
             let asks = self.policy.tells_dead_holder && seen.holder_gone.is_none();
             let at_most = if asks { left.min(ASK_AGAIN) } else { left };
-            return Action::Watch { since: Some(seen.stamp), at_most };
+            return self.watch(seen.stamp, at_most);
         }
         if let Some(Some(seen)) = &mut self.seen
             && !std::mem::replace(&mut seen.taken_over, true)

@@ -23,6 +23,6 @@ impl Replica {
         if left.is_zero() {
             return None;
         }
-        Some(Action::Watch { since: Some(seen.stamp), at_most: left })
+        Some(self.watch(seen.stamp, left))
     }
 }

@@ -163,3 +163,38 @@ fn a_login_that_took_the_place_of_a_lost_one_with_its_version_is_served() {
         assert_eq!(tokens.token().await.unwrap().expose_secret(), "second");
     });
 }
+
+/// A process whose refresh of a shared record hangs.
+async fn hanging(store: &TestStore, clock: &ManualClock, answers: usize) -> TokenManager {
+    let gate = Arc::new(Semaphore::new(answers));
+    let hung = Script::with_gate(Spends::RefreshToken, Some(gate));
+    hung.set_lifetime(Some(Duration::from_secs(100)));
+    let hanging = builder(&hung, clock).store(store.clone());
+    let hanging = hanging.exchange_deadline(Duration::from_secs(3600)).build().unwrap();
+    for _ in 0..answers {
+        hanging.token().await.unwrap();
+    }
+    clock.advance(Duration::from_secs(85));
+    tokio::spawn({
+        let hanging = hanging.clone();
+        async move { hanging.token().await }
+    });
+    settle().await;
+    assert_eq!(hung.calls(), answers + 1);
+    hanging
+}
+
+#[test]
+fn a_program_with_a_token_that_serves_does_not_wait_for_another_process() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = store(&clock);
+        let _hanging = hanging(&store, &clock, 1).await;
+        let program = builder(&script, &clock).store(store.clone()).one_shot().build().unwrap();
+        for _ in 0..3 {
+            let token = tokio::time::timeout(Duration::from_secs(10), program.token());
+            assert_eq!(token.await.expect("waits").unwrap().expose_secret(), "at-1");
+        }
+        assert_eq!(script.calls(), 0);
+    });
+}
