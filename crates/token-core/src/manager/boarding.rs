@@ -104,11 +104,7 @@ impl Inner {
             return Ok((Boarding::Flight(Arc::clone(flight)), None));
         }
         if state.shut_down {
-            return Err(Error::new(
-                &self.key,
-                ErrorKind::ShutDown,
-                "the token manager was shut down",
-            ));
+            return Err(self.shut_down());
         }
         if let Some((failure, wait)) =
             state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)

@@ -85,8 +85,21 @@ impl Inner {
                 }
                 Action::Finish(result) => return result,
             };
+            if matches!(event, Event::Woken) && self.is_over() {
+                return Err(Failure::ShutDown);
+            }
             action = self.with_replica(|replica, ctx| replica.step(event, ctx));
         }
+    }
+
+    /// Whether a flight that has waited for others is to end there: there was a shutdown, and there is nothing to store.
+    fn is_over(&self) -> bool {
+        let mut state = self.state();
+        let over = state.shut_down && !state.replica.needs_repair();
+        if over {
+            state.replica.abandon(self.clock.now());
+        }
+        over
     }
 
     /// Makes the result of a flight public: to its waiters, to latecomers, to listeners. `news`: there are newer tokens.

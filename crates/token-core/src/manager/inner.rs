@@ -123,6 +123,10 @@ impl Inner {
         )
     }
 
+    pub(super) fn shut_down(&self) -> Error {
+        Error::new(&self.key, ErrorKind::ShutDown, "the token manager was shut down")
+    }
+
     pub(super) fn no_runtime(&self) -> Error {
         Error::new(
             &self.key,

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::{Script, TestStore, builder, run, settle};
 use crate::clock::ManualClock;
+use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::manager::TokenManager;
 use crate::refresher::{RefreshError, Spends};
@@ -196,5 +197,27 @@ fn a_program_with_a_token_that_serves_does_not_wait_for_another_process() {
             assert_eq!(token.await.expect("waits").unwrap().expose_secret(), "at-1");
         }
         assert_eq!(script.calls(), 0);
+    });
+}
+
+#[test]
+fn what_waits_for_another_process_is_not_sent_after_a_shutdown() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = store(&clock);
+        let _hanging = hanging(&store, &clock, 0).await;
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        let waiter = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { tokens.token().await }
+        });
+        settle().await;
+        let _ = tokens.shutdown(Duration::ZERO).await;
+        for _ in 0..60 {
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+        assert_eq!(script.calls(), 0);
+        assert_eq!(waiter.await.unwrap().unwrap_err().kind(), ErrorKind::ShutDown);
     });
 }
