@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration_tests::{Gate, Gated, Kit, event, soon, until};
+use integration_tests::{Gate, Gated, GatedStore, Kit, event, soon, until};
 use token_core::clock::ManualClock;
 use token_core::event::{Event, Events};
 use token_core::store::MemoryStore;
@@ -62,6 +62,26 @@ async fn tokens_that_a_call_finds_in_the_store_are_an_event() {
     drop(there);
     assert!(events.next().await.is_none(), "each is told once");
     assert_eq!(kit.token_requests(), 3);
+}
+
+/// The task that watches the store finds what this process has just written there.
+#[tokio::test]
+async fn an_own_refresh_is_not_told_as_anothers() {
+    let (kit, gate) = (Kit::start(), Gate::closed());
+    // The seed and the intent are answered, the commit is not.
+    let store = GatedStore::answers(&MemoryStore::new(), &gate, 2);
+    let tokens = kit.manager().store(store).build().unwrap();
+    let mut events = tokens.events();
+    let ready = tokio::spawn({
+        let tokens = tokens.clone();
+        async move { tokens.ready().await }
+    });
+    gate.arrivals(1).await;
+    until(|| tokens.cached().is_some()).await;
+    gate.open();
+    ready.await.unwrap().unwrap();
+    let told = event(&mut events, |event| !matches!(event, Event::SeedTaken { .. })).await;
+    assert!(matches!(told, Event::Refreshed { .. }), "{told:?}");
 }
 
 #[tokio::test]

@@ -98,6 +98,10 @@ impl Cast {
     }
 
     /// Waits until somebody tells what is wanted, and says who.
+    ///
+    /// # Errors
+    ///
+    /// A call failed, a replica is lost, or it takes too long.
     pub(crate) async fn until(
         &mut self,
         wanted: impl Fn(&[Life], char, &Told) -> bool,
@@ -106,6 +110,9 @@ impl Cast {
             loop {
                 let (name, told) = self.hear().await?;
                 self.note(name, &told);
+                if let Told::CallFailed(error) = told {
+                    return Err(io::Error::other(format!("a call of {name} failed: {error}")));
+                }
                 if wanted(&self.lives, name, &told) {
                     return Ok(name);
                 }

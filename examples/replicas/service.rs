@@ -27,9 +27,9 @@ type ApiClient = TokenRefresh<Client<HttpConnector, ReplayBody<Empty<Bytes>>>>;
 /// A call begins so often, whether or not those before have ended.
 const CALL_EVERY: Duration = Duration::from_millis(50);
 
-/// After the death of one that asks, the others wait for about as long as these say: a story has to go on. The defaults
+/// How long the others wait after the death of one that asks depends on these, and a story has to go on. The defaults
 /// are 10 s each.
-const EXCHANGE_DEADLINE: Duration = Duration::from_secs(2);
+const EXCHANGE_DEADLINE: Duration = Duration::from_secs(3);
 const SERVER_DRAIN: Duration = Duration::from_secs(1);
 
 /// Serves until it is told to leave.

@@ -27,7 +27,14 @@ pub(crate) async fn play() -> Result<(), BoxError> {
         refresh_token: server.sign_in(DEFAULT_CLIENT_ID).refresh_token().to_owned(),
     });
     println!("One login, a refresh token that works once, and access tokens that live 3 s.\n");
+    let end = tell(&mut cast, &server).await;
+    let outcome = Outcome::new(cast.lives(), &server);
+    print!("\n{outcome}");
+    end?;
+    outcome.check()
+}
 
+async fn tell(cast: &mut Cast, server: &AuthorizationServer) -> io::Result<()> {
     cast.join().await?;
     cast.refreshed().await?;
     cast.join().await?;
@@ -36,7 +43,7 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     cast.refreshed().await?;
 
     println!("\nOne leaves in the middle of its refresh: it waits for the answer.\n");
-    let leaver = asking(&mut cast, &server, Fault::delay_before(SLOW)).await?;
+    let leaver = asking(cast, server, Fault::delay_before(SLOW)).await?;
     cast.leave(leaver).await?;
     cast.join().await?;
     cast.caught_up().await?;
@@ -44,9 +51,9 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     println!(
         "\nOne is killed in the middle of its refresh: nobody knows what became of the token.\n"
     );
-    let victim = asking(&mut cast, &server, Fault::hang()).await?;
+    let victim = asking(cast, server, Fault::hang()).await?;
     cast.kill(victim).await?;
-    taken_over(&mut cast).await?;
+    taken_over(cast).await?;
 
     println!("\nOne is killed while it only calls.\n");
     cast.join().await?;
@@ -56,20 +63,18 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     cast.refreshed().await?;
 
     println!("\nAll are killed, one of them in the middle of its refresh, and another begins.\n");
-    asking(&mut cast, &server, Fault::hang()).await?;
+    asking(cast, server, Fault::hang()).await?;
     for name in cast.present() {
         cast.kill(name).await?;
     }
     cast.join().await?;
-    taken_over(&mut cast).await?;
+    taken_over(cast).await?;
 
     println!("\nAll leave.\n");
     for name in cast.present() {
         cast.leave(name).await?;
     }
-    let outcome = Outcome::new(cast.lives(), &server);
-    print!("\n{outcome}");
-    outcome.check()
+    Ok(())
 }
 
 /// Waits until the server has the next token request, which meets this fault, and says whose it is.

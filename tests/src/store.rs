@@ -11,18 +11,25 @@ use token_core::store::{
 
 use crate::Gate;
 
-/// A [`MemoryStore`] whose n-th write, and every later one, waits at a gate.
+/// A [`MemoryStore`] whose n-th write, and every later one, waits at a gate, or its answer does.
 #[derive(Clone, Debug)]
 pub struct GatedStore {
     store: MemoryStore,
     gate: Gate,
     free: Arc<AtomicUsize>,
+    answers: bool,
 }
 
 impl GatedStore {
     /// So many writes go straight through.
     pub fn new(store: &MemoryStore, gate: &Gate, free: usize) -> Self {
-        Self { store: store.clone(), gate: gate.clone(), free: Arc::new(AtomicUsize::new(free)) }
+        let free = Arc::new(AtomicUsize::new(free));
+        Self { store: store.clone(), gate: gate.clone(), free, answers: false }
+    }
+
+    /// So many answers go straight through; the writes all do.
+    pub fn answers(store: &MemoryStore, gate: &Gate, free: usize) -> Self {
+        Self { answers: true, ..Self::new(store, gate, free) }
     }
 }
 
@@ -43,10 +50,15 @@ impl TokenStore for GatedStore {
         durability: Durability,
     ) -> Result<Swap, StoreError> {
         let left = |free: usize| free.checked_sub(1);
-        if self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err() {
+        let held = self.free.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err();
+        if held && !self.answers {
             self.gate.pass().await;
         }
-        self.store.compare_and_swap(key, expect, new, durability).await
+        let swap = self.store.compare_and_swap(key, expect, new, durability).await;
+        if held && self.answers {
+            self.gate.pass().await;
+        }
+        swap
     }
 
     async fn changed(

@@ -13,17 +13,17 @@ use crate::token::Token;
 /// It *ends* when nothing of it is left to do: usually at once, later where the store failed to take the answer.
 #[derive(Debug, Default)]
 pub(crate) struct Flight {
+    /// It only brings the store up to date, and nobody who wants a token shares its failure.
+    pub(crate) repairs: bool,
     result: OnceLock<Result<Token, Error>>,
     landed: Notify,
     over: AtomicBool,
     ended: Notify,
-    /// It only brings the store what this process knows: its failure is not that of who waits for a token.
-    pub(crate) repair: bool,
 }
 
 impl Flight {
-    pub(crate) fn new(repair: bool) -> Self {
-        Self { repair, ..Self::default() }
+    pub(crate) fn new(repairs: bool) -> Self {
+        Self { repairs, ..Self::default() }
     }
 
     pub(crate) fn land(&self, result: Result<Token, Error>) {

@@ -1,4 +1,11 @@
 //! What a store holds for one grant, and its form as bytes.
+//!
+//! # Older and newer versions over one store
+//!
+//! `format` is the number of what a reader has to understand. A reader refuses a higher one than its own, changes nothing, and
+//! says that it has to be updated; it reads all lower ones, and writes its own. Within one number a field may be added only if a
+//! program that does not know it may drop it, as its next write does. A new value of `state` or `reason`, and whatever a decision
+//! depends on, takes a new number. (Not before the first release: no older version is there to misread it.)
 
 use std::fmt;
 use std::time::Duration;

@@ -45,26 +45,66 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     report("load", took);
 
-    // From the moment that a write is acknowledged to the end of another's wait that began 300 ms before.
-    let mut took = Vec::new();
-    for _ in 0..20 {
+    // From the moment that a write is acknowledged to the end of waits of others that began before.
+    for (began, waits) in [(Duration::from_millis(300), 20), (Duration::from_secs(7), 60)] {
         let Expect::Is(since) = expect else { break };
-        let (watcher, watched) = (FileStore::open(&place)?, key.clone());
-        let watch = tokio::spawn(async move {
-            let seen = watcher.changed(&watched, Some(since), Duration::from_secs(60)).await;
-            (seen, Instant::now())
-        });
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut watchers = Vec::new();
+        for _ in 0..waits {
+            let (watcher, watched) = (store.clone(), key.clone());
+            watchers.push(tokio::spawn(async move {
+                let seen = watcher.changed(&watched, Some(since), Duration::from_secs(60)).await;
+                (seen, Instant::now())
+            }));
+        }
+        tokio::time::sleep(began).await;
         let new = Versioned::new(Stamp::random(), record.clone());
         store.compare_and_swap(&key, expect, &new, Durability::Durable).await?;
-        let written = Instant::now();
-        let (seen, at) = watch.await?;
-        seen?;
-        took.push(at.saturating_duration_since(written));
+        let (written, mut took) = (Instant::now(), Vec::new());
+        for watcher in watchers {
+            let (seen, at) = watcher.await?;
+            seen?;
+            took.push(at.saturating_duration_since(written));
+        }
+        report(&format!("changed, {began:?} into a wait"), took);
         expect = Expect::Is(new.stamp());
     }
-    report("changed, 300 ms into a wait", took);
+
+    watch_many(&store, &record).await
+}
+
+/// What it costs to watch many records that do not change.
+async fn watch_many(store: &FileStore, record: &Bytes) -> Result<(), Box<dyn std::error::Error>> {
+    const MANY: usize = 1000;
+    const LONG: Duration = Duration::from_secs(20);
+    for n in 0..MANY {
+        let key = StoreKey::from(&TokenKey::new(format!("watched-{n}"))?);
+        let new = Versioned::new(Stamp::random(), record.clone());
+        // One that is left from another run is as good.
+        store.compare_and_swap(&key, Expect::Absent, &new, Durability::Visible).await?;
+        let since = store.load(&key).await?.map(|(record, _)| record.stamp());
+        let store = store.clone();
+        tokio::spawn(async move { store.changed(&key, since, Duration::from_secs(600)).await });
+    }
+    // Until their pauses are as long as they get.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let before = processor_time();
+    tokio::time::sleep(LONG).await;
+    if let (Some(before), Some(after)) = (before, processor_time()) {
+        let share = (after - before).as_secs_f64() / LONG.as_secs_f64() * 100.0;
+        println!("{MANY} records watched at rest: {share:.1} % of one processor");
+    }
     Ok(())
+}
+
+#[cfg(unix)]
+fn processor_time() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).ok()
+}
+
+#[cfg(not(unix))]
+const fn processor_time() -> Option<Duration> {
+    None
 }
 
 fn report(what: &str, mut took: Vec<Duration>) {

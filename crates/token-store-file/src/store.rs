@@ -12,7 +12,8 @@ use crate::directory::Records;
 use crate::failure;
 use crate::platform::Directory;
 
-/// The pauses between two looks: short at first, for those who wait for a refresh that is under way.
+/// The pauses between two looks: short at first, for those who wait for a refresh that is under way. A look takes less than
+/// 0.1 ms; notification by the kernel is another on each system, loses events, and would need looks behind it.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -110,7 +111,7 @@ impl FileStore {
         })
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     pub(crate) fn records(&self) -> &Records {
         &self.records
     }

@@ -1,7 +1,11 @@
-//! A disk that fails at each step.
+//! What the tests share: a disk that fails at a step, and the grant.
 
 use std::io;
 use std::sync::Mutex;
+
+use bytes::Bytes;
+use token_core::TokenKey;
+use token_core::store::{Stamp, StoreKey, Versioned};
 
 use crate::directory::Step;
 
@@ -10,6 +14,7 @@ use crate::directory::Step;
 pub(crate) struct Faults(Mutex<Option<(Step, i32)>>);
 
 impl Faults {
+    #[cfg(unix)]
     pub(crate) fn set(&self, fault: Option<(Step, i32)>) {
         *self.0.lock().unwrap() = fault;
     }
@@ -22,7 +27,16 @@ impl Faults {
     }
 }
 
+fn key() -> StoreKey {
+    StoreKey::from(&TokenKey::new("grant").unwrap())
+}
+
+fn record() -> Versioned {
+    Versioned::new(Stamp::random(), Bytes::from_static(b"{}"))
+}
+
 mod aside;
+#[cfg(unix)]
 mod disk;
 #[cfg(unix)]
 mod intruders;

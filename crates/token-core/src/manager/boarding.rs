@@ -44,7 +44,10 @@ impl Inner {
                 Boarding::Flight(flight) => flight,
             };
             let token = match flight.landed().await {
-                Err(_) if flight.repair => continue,
+                Err(_) if flight.repairs => {
+                    flight.ended().await;
+                    continue;
+                }
                 landed => landed?,
             };
             if demand.at_hand || self.state().replica.satisfies(&demand, self.clock.now()) {

@@ -248,7 +248,6 @@ impl TokenManagerBuilder {
             state: Mutex::new(State {
                 replica: Replica::new(policy, seed),
                 backoff: Backoff::default(),
-                repairs: Backoff::default(),
                 refusals: TokenBucket::new(self.refusal_burst, self.refusal_interval),
                 flight: None,
                 last_error: None,

@@ -1,16 +1,19 @@
 //! Login, update and logout: changes by hand, which win over whatever is under way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::event::Event;
-use crate::protocol::{Change, History, Stored, Swapped};
+use crate::protocol::{Change, Demand, History, Stored, Swapped};
 use crate::record::{Record, RecordError};
 use crate::store::{Expect, Stamp, StoreError, StoreErrorKind, Versioned};
 use crate::version::Version;
 
+use super::boarding::{Boarding, Cause};
+use super::driver::POLL;
 use super::inner::Inner;
 
 /// How often a change tries again when others write at the same time.
@@ -21,6 +24,11 @@ enum NotFound {
     /// There is something that no version of us wrote; its stamp, if the store at least knows that.
     Unreadable(Option<Stamp>, StoreError),
     Failed(StoreError),
+}
+
+fn too_many_tries() -> StoreError {
+    let what = format!("{TRIES} tries met another write each");
+    StoreError::new(StoreErrorKind::Refused, what)
 }
 
 impl Inner {
@@ -34,7 +42,10 @@ impl Inner {
         }
     }
 
-    async fn make(&self, change: &Change) -> Result<(), Error> {
+    async fn make(self: &Arc<Self>, change: &Change) -> Result<(), Error> {
+        if change.keeps_refresh_token() {
+            self.settle_to_keep().await?;
+        }
         for _ in 0..TRIES {
             let asked = self.clock.now();
             let (current, unreadable) = match self.find().await {
@@ -63,36 +74,14 @@ impl Inner {
                     state.replica.seed().filter(|_| unreadable.is_none() || newest.is_some());
                 change.apply(newest, seed, self.clock.now())
             };
+            if unreadable.is_some() {
+                // Processes that have read it hold on to its epoch, which is lost. Seconds are more than any count of
+                // logins.
+                let epoch = record.version.epoch().max(self.clock.now().wall().as_secs());
+                record.version = Version::new(epoch, 0);
+            }
             let stamp = Stamp::random();
-            let written = match unreadable {
-                None => {
-                    let swapped = self.swap(expect, stamp, &record).await;
-                    swapped.map(|swapped| matches!(swapped, Swapped::Won { .. }))
-                }
-                Some(unreadable) => {
-                    // Processes that have read it hold on to its epoch, which is lost. Seconds are more than any count of
-                    // logins.
-                    let epoch = record.version.epoch().max(self.clock.now().wall().as_secs());
-                    record.version = Version::new(epoch, 0);
-                    self.set_aside(unreadable, stamp, &record).await
-                }
-            };
-            let won = match written {
-                Ok(won) => won,
-                Err(error) if error.kind() == StoreErrorKind::Indeterminate => {
-                    let now = self.load().await.map_err(|error| self.not_made(error))?;
-                    match now.map(|stored| stored.stamp) {
-                        Some(found) if found == stamp => true,
-                        // Somebody may have gone on from it: to make it again would bring a used refresh token back.
-                        Some(found) if expect != Expect::Is(found) => {
-                            return Err(self.not_made(error));
-                        }
-                        _ => false,
-                    }
-                }
-                Err(error) => return Err(self.not_made(error)),
-            };
-            if !won {
+            if !self.write(expect, unreadable, stamp, &record).await? {
                 continue;
             }
             let version = record.version;
@@ -108,10 +97,33 @@ impl Inner {
             self.wake.notify_one();
             return Ok(());
         }
-        Err(self.not_made(StoreError::new(
-            StoreErrorKind::Refused,
-            format!("{TRIES} tries met another write each"),
-        )))
+        Err(self.not_made(too_many_tries()))
+    }
+
+    /// What keeps a refresh token must not keep one that a store has fallen back to: the newest is brought back first, by
+    /// whoever has it.
+    async fn settle_to_keep(self: &Arc<Self>) -> Result<(), Error> {
+        loop {
+            self.look().await;
+            let unsettled = {
+                let state = self.state();
+                if state.replica.needs_repair() {
+                    Some(Duration::ZERO)
+                } else {
+                    state.replica.unsettled(self.clock.now())
+                }
+            };
+            match unsettled {
+                None => return Ok(()),
+                Some(Duration::ZERO) => {
+                    let demand = Demand { repair: true, ..Demand::default() };
+                    if let Boarding::Flight(flight) = self.board(demand, Cause::Need)? {
+                        flight.landed().await?;
+                    }
+                }
+                Some(wait) => self.clock.sleep(wait.min(POLL)).await,
+            }
+        }
     }
 
     async fn find(&self) -> Result<Option<Stored>, NotFound> {
@@ -136,6 +148,46 @@ impl Inner {
                     }
                 }
             })
+    }
+
+    /// Makes one write once, though its answers may be lost: it is tried again as the very same write, because one that
+    /// comes late could bring back a refresh token that was used meanwhile. Returns whether it was made.
+    async fn write(
+        &self,
+        expect: Expect,
+        unreadable: Option<Option<Stamp>>,
+        stamp: Stamp,
+        record: &Record,
+    ) -> Result<bool, Error> {
+        let mut doubt = None;
+        for _ in 0..TRIES {
+            let written = match unreadable {
+                None => {
+                    let swapped = self.swap(expect, stamp, record).await;
+                    swapped.map(|swapped| matches!(swapped, Swapped::Won { .. }))
+                }
+                Some(unreadable) => self.set_aside(unreadable, stamp, record).await,
+            };
+            match (written, &doubt) {
+                (Ok(true), _) => return Ok(true),
+                (Ok(false), None) => return Ok(false),
+                (Ok(false), Some(_)) => {}
+                (Err(error), _) if error.kind() == StoreErrorKind::Indeterminate => {
+                    doubt = Some(error);
+                }
+                (Err(error), _) => return Err(self.not_made(error)),
+            }
+            let found = self.load().await.map_err(|error| self.not_made(error))?;
+            let found = found.map(|stored| stored.stamp);
+            if found == Some(stamp) {
+                return Ok(true);
+            }
+            if found.map_or(Expect::Absent, Expect::Is) != expect {
+                break;
+            }
+        }
+        // Somebody may have gone on from it.
+        Err(self.not_made(doubt.unwrap_or_else(too_many_tries)))
     }
 
     async fn set_aside(

@@ -51,17 +51,13 @@ impl Inner {
             return Plan::Stop;
         }
         let since = state.replica.stamp();
-        let mut longest = LONGEST_SLEEP;
-        if state.flight.is_none() && state.replica.needs_repair() {
-            // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
-            match state.repairs.blocked(now.monotonic(), false) {
-                None => return Plan::Refresh(Demand { repair: true, ..Demand::default() }),
-                Some((_, blocked)) => longest = blocked.unwrap_or(POLL),
-            }
-        }
-        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(longest), since };
+        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(LONGEST_SLEEP), since };
         if state.flight.is_some() {
             return wait(LONGEST_SLEEP);
+        }
+        if state.replica.needs_repair() {
+            // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
+            return Plan::Refresh(Demand { repair: true, ..Demand::default() });
         }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
         let dead = matches!(known.record.state, RecordState::Dead { .. });
@@ -84,12 +80,14 @@ impl Inner {
     pub(super) async fn look(&self) -> bool {
         let (seen, asked) = (self.state().replica.stamp(), self.clock.now());
         let Ok(current) = self.load().await else { return false };
-        let (news, before, after) = {
+        let (news, adopted) = {
             let mut state = self.state();
             if state.replica.stamp() != seen {
                 // A flight has looked since, and knows better.
                 return true;
             }
+            // Its write is there before its answer is: the flight will tell.
+            let own = current.as_ref().is_some_and(|found| state.replica.is_writing(found.stamp));
             let version = |replica: &Replica| replica.known().map(|known| known.record.version);
             let before = version(&state.replica);
             let news = state.replica.observe(current, asked, self.clock.now());
@@ -100,9 +98,9 @@ impl Inner {
                 state.last_error = None;
             }
             self.publish(&mut state);
-            (news, before, after)
+            (news, after.filter(|_| after != before && !own))
         };
-        if let Some(version) = after.filter(|_| after != before) {
+        if let Some(version) = adopted {
             self.events.send(Event::Adopted { version });
         }
         news
@@ -133,11 +131,10 @@ impl Driver {
                             flight.ended().await;
                             // A runtime that shuts down lands each flight at once, and takes back control only here.
                             tokio::task::yield_now().await;
-                            if flight
-                                .landed()
-                                .await
-                                .is_err_and(|error| error.kind() == ErrorKind::Interrupted)
-                            {
+                            let failed = flight.landed().await.err();
+                            if failed.is_some_and(|error| {
+                                flight.repairs || error.kind() == ErrorKind::Interrupted
+                            }) {
                                 clock.sleep(POLL).await;
                             }
                         }

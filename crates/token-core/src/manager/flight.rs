@@ -18,10 +18,10 @@ use crate::refresher::RefreshError;
 use crate::store::{
     Durability, Expect, Liveness, Provenance, Stamp, StoreError, StoreErrorKind, Swap, Versioned,
 };
-use crate::token::TokenSet;
+use crate::token::{Token, TokenSet};
 
 use super::first;
-use super::inner::Inner;
+use super::inner::{Inner, State};
 
 impl Inner {
     /// Flies one flight to its end.
@@ -39,11 +39,9 @@ impl Inner {
         // Made here and not in the task, which may be dropped before it is polled for the first time.
         let mut watch = Wreck { inner: self, flight, armed: true };
         async move {
-            let before = watch.inner.known_version();
             let result = watch.inner.perform(&watch.flight, demand).await;
             watch.armed = false;
-            let news = watch.inner.known_version() != before;
-            watch.inner.settle(&watch.flight, result, news);
+            watch.inner.settle(&watch.flight, result);
         }
         .instrument(span)
     }
@@ -102,8 +100,8 @@ impl Inner {
         over
     }
 
-    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners. `news`: there are newer tokens.
-    fn settle(&self, flight: &Flight, result: Result<(), Failure>, news: bool) {
+    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners.
+    fn settle(&self, flight: &Flight, result: Result<(), Failure>) {
         let now = self.clock.now();
         let (landing, reports) = {
             let mut state = self.state();
@@ -114,20 +112,13 @@ impl Inner {
                 state.refusals.give_back();
             }
             match result {
+                // What failed before may fail as before, and is not tried again because of this.
+                Ok(()) if flight.repairs => (self.landing(state), Vec::new()),
+                Err(failure) if flight.repairs => (Err(self.error(&failure)), Vec::new()),
                 Ok(()) => {
-                    if !state.replica.needs_repair() {
-                        state.repairs.clear();
-                    }
-                    // A repair says nothing of what failed before it.
-                    if !flight.repair || news || state.backoff.failures() == 0 {
-                        state.backoff.clear();
-                        state.last_error = state.unusable.clone();
-                    }
-                    let landing = match (self.published.token(), &state.unusable) {
-                        (Some(token), _) => Ok(token),
-                        (None, Some(error)) => Err(error.clone()),
-                        (None, None) => Err(self.interrupted()),
-                    };
+                    state.backoff.clear();
+                    state.last_error = state.unusable.clone();
+                    let landing = self.landing(state);
                     let refreshed = std::mem::take(&mut state.refreshed);
                     let reports = match &landing {
                         Ok(token) if refreshed => {
@@ -140,16 +131,17 @@ impl Inner {
                 Err(failure) => {
                     state.refreshed = false;
                     let error = self.error(&failure);
-                    let others = flight.repair && state.backoff.failures() > 0;
-                    let backoff =
-                        if flight.repair { &mut state.repairs } else { &mut state.backoff };
-                    backoff.failed(failure, now.monotonic(), &self.settings.backoff, self.dice());
-                    let wait = backoff.blocked(now.monotonic(), false).and_then(|(_, wait)| wait);
-                    let (error, failures) = (error.with_retry_after(wait), backoff.failures());
-                    if !others {
-                        state.last_error = Some(error.clone());
-                    }
-                    let reports = self.failure_reports(state, &error, failures);
+                    state.backoff.failed(
+                        failure,
+                        now.monotonic(),
+                        &self.settings.backoff,
+                        self.dice(),
+                    );
+                    let wait =
+                        state.backoff.blocked(now.monotonic(), false).and_then(|(_, wait)| wait);
+                    let error = error.with_retry_after(wait);
+                    state.last_error = Some(error.clone());
+                    let reports = self.failure_reports(state, &error);
                     (Err(error), reports)
                 }
             }
@@ -160,6 +152,14 @@ impl Inner {
         flight.land(landing);
         flight.end();
         self.wake.notify_one();
+    }
+
+    fn landing(&self, state: &State) -> Result<Token, Error> {
+        match (self.published.token(), &state.unusable) {
+            (Some(token), _) => Ok(token),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(self.interrupted()),
+        }
     }
 
     pub(super) async fn load(&self) -> Result<Option<Stored>, StoreError> {

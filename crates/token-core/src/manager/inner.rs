@@ -47,8 +47,6 @@ pub(super) struct Settings {
 pub(super) struct State {
     pub(super) replica: Replica,
     pub(super) backoff: Backoff,
-    /// Of repairs, which are in nobody's way and end no other wait.
-    pub(super) repairs: Backoff,
     pub(super) refusals: TokenBucket,
     pub(super) flight: Option<Arc<Flight>>,
     pub(super) last_error: Option<Error>,

@@ -70,13 +70,9 @@ impl Inner {
     }
 
     /// What listeners hear of a failure.
-    pub(super) fn failure_reports(
-        &self,
-        state: &mut State,
-        error: &Error,
-        failures: u32,
-    ) -> Vec<Event> {
-        let mut reports = vec![Event::RefreshFailed { error: error.clone(), failures }];
+    pub(super) fn failure_reports(&self, state: &mut State, error: &Error) -> Vec<Event> {
+        let mut reports =
+            vec![Event::RefreshFailed { error: error.clone(), failures: state.backoff.failures() }];
         let epoch = state.replica.known().map_or(0, |known| known.record.version.epoch());
         if error.needs_login() && state.alarmed != Some(epoch) {
             state.alarmed = Some(epoch);

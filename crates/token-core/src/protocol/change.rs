@@ -16,6 +16,10 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    pub(crate) fn keeps_refresh_token(&self) -> bool {
+        matches!(self, Self::Update(tokens) if tokens.refresh_token().is_none())
+    }
+
     /// The record after this change. `seed` is remembered as taken over, so that a restart with it does not undo the
     /// change.
     pub(crate) fn apply(

@@ -12,7 +12,7 @@ use crate::version::Version;
 
 use super::action::{Action, Context, Event, Swapped};
 use super::flight::{At, COMMIT_PAUSE, LONGEST_COMMIT_PAUSE, Pending};
-use super::replica::{Attempt, Fate, Note, Replica};
+use super::replica::{Attempt, Fate, Known, Note, Replica};
 
 impl Replica {
     /// The exchange succeeded. From here on this process holds the only copy of the live token.
@@ -195,6 +195,13 @@ impl Replica {
 
     /// Makes an own answer the newest known, its deadlines counted from when it was asked for.
     fn learn_answer(&mut self, record: &Record, ctx: &Context<'_>) {
+        let is = |known: &Known| {
+            known.record.version == record.version && known.record.obtained_at == record.obtained_at
+        };
+        if self.known.as_ref().is_some_and(is) {
+            // It was seen in the store meanwhile, perhaps in a later state.
+            return;
+        }
         let sent = match &self.attempt {
             Some(Attempt { fate: Fate::Answered { sent, .. }, .. }) => *sent,
             _ => ctx.now,

@@ -38,7 +38,9 @@ pub(super) enum At {
         note: Note,
     },
     /// Is the holder of another's attempt still there?
-    Asking,
+    Asking {
+        attempt: Stamp,
+    },
     /// The intent: its swap, or the load that says whether a swap whose answer was lost happened.
     Acquiring(Intent),
     /// `intent` is the stamp of the stored intent, if there had to be one.
@@ -126,7 +128,9 @@ impl Replica {
                 self.decide(ctx)
             }
             (At::Preparing { .. }, Event::Swapped(Err(error))) => self.without_store(error, ctx),
-            (At::Asking, Event::Holder(liveness)) => self.heard_of_holder(liveness, ctx),
+            (At::Asking { attempt }, Event::Holder(liveness)) => {
+                self.heard_of_holder(attempt, liveness, ctx)
+            }
             (At::Acquiring(intent), event) => self.acquired(intent, event, ctx),
             (At::Exchanging { base, intent }, Event::Exchanged { sent, result }) => match result {
                 Ok(tokens) => self.answered(base, tokens, sent, ctx),
@@ -143,7 +147,7 @@ impl Replica {
             (
                 At::Looking
                 | At::Preparing { .. }
-                | At::Asking
+                | At::Asking { .. }
                 | At::Exchanging { .. }
                 | At::Reloading { .. },
                 _,
@@ -310,6 +314,16 @@ impl Replica {
         let Pending { stamp, record } = pending;
         let stored = Stored { stamp, record, history: History::Unbroken };
         self.observe(Some(stored), self.asked(ctx), ctx.now);
+    }
+
+    /// Whether this is the stamp of a write under way that brings tokens.
+    pub(crate) fn is_writing(&self, stamp: Stamp) -> bool {
+        match self.phase.as_ref().map(|phase| &phase.at) {
+            Some(At::Preparing { pending, .. } | At::Committing { pending, .. }) => {
+                pending.stamp == stamp
+            }
+            _ => false,
+        }
     }
 
     /// When the last action was asked for.

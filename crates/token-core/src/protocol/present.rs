@@ -49,28 +49,14 @@ impl Replica {
     /// Another's intent is left alone until its request must be over: for the quarantine, or from when its holder is
     /// known to be gone for as long as the server may still act on what it sent.
     fn wait_for_holder(&mut self, seen: &Seen, attempt: Stamp, ctx: &Context<'_>) -> Action {
-        if self.quarantined(seen, ctx).is_some()
-            && self.policy.tells_dead_holder
-            && seen.holder_gone.is_none()
-        {
-            self.set(At::Asking);
-            return Action::AskHolder { attempt };
-        }
-        self.watch_or_take_over(seen, ctx)
-    }
-
-    pub(super) fn heard_of_holder(&mut self, liveness: Liveness, ctx: &Context<'_>) -> Action {
-        let Some(Some(seen)) = &mut self.seen else { return self.look() };
-        if liveness == Liveness::Dead {
-            seen.holder_gone = Some(ctx.now.monotonic());
-        }
-        let seen = seen.clone();
-        self.watch_or_take_over(&seen, ctx)
-    }
-
-    fn watch_or_take_over(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
+        let now = ctx.now.monotonic();
         if let Some(left) = self.quarantined(seen, ctx) {
             let asks = self.policy.tells_dead_holder && seen.holder_gone.is_none();
+            let asked_lately = |asked: Duration| now < asked.saturating_add(ASK_AGAIN);
+            if asks && !seen.holder_asked.is_some_and(asked_lately) {
+                self.set(At::Asking { attempt });
+                return Action::AskHolder { attempt };
+            }
             let at_most = if asks { left.min(ASK_AGAIN) } else { left };
             return self.watch(seen.stamp, at_most);
         }
@@ -79,7 +65,26 @@ impl Replica {
         {
             self.notes.push(Note::TakenOver);
         }
-        self.outcome_unknown(seen, false, ctx.now.monotonic(), ctx)
+        self.outcome_unknown(seen, false, now, ctx)
+    }
+
+    /// The answer is about the attempt that was asked about: another may be in the record by now.
+    pub(super) fn heard_of_holder(
+        &mut self,
+        attempt: Stamp,
+        liveness: Liveness,
+        ctx: &Context<'_>,
+    ) -> Action {
+        let now = ctx.now.monotonic();
+        if let Some(Some(seen)) = &mut self.seen
+            && seen.record.attempt() == Some(attempt)
+        {
+            seen.holder_asked = Some(now);
+            if liveness == Liveness::Dead {
+                seen.holder_gone = Some(now);
+            }
+        }
+        self.decide(ctx)
     }
 
     /// For how long another's intent is still to be left alone.
@@ -93,7 +98,7 @@ impl Replica {
     }
 
     /// Whether this process has sent the refresh token of this record, though the record does not say so any more.
-    fn is_spent(&self, record: &Record) -> bool {
+    pub(super) fn is_spent(&self, record: &Record) -> bool {
         Guard::SpentLedger.on()
             && self.attempt.as_ref().is_some_and(|own| {
                 own.version == record.version
@@ -115,7 +120,8 @@ impl Replica {
             return self.exchange(Some(base), None);
         }
         let record = base.with_state(State::InFlight { attempt: ctx.fresh });
-        self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate: Fate::NotSpent });
+        let fate = unsent(&base, ctx);
+        self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, fate });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
         let history = seen.history.clone();
@@ -178,5 +184,16 @@ impl Replica {
         let tokens = base.as_ref().map(|record| record.tokens.clone());
         self.set(At::Exchanging { base, intent });
         Action::Exchange { tokens }
+    }
+}
+
+/// What is known of a refresh token that an attempt over this record did not send: if somebody had sent it before, nobody
+/// knows still what came of that.
+pub(super) fn unsent(base: &Record, ctx: &Context<'_>) -> Fate {
+    match base.state {
+        State::Idle | State::Dead { .. } => Fate::NotSpent,
+        State::InFlight { .. } | State::Unknown { .. } => {
+            Fate::Unknown { since: Some(ctx.now.monotonic()) }
+        }
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Note {
 pub(crate) struct Replica {
     pub(super) policy: Policy,
     pub(super) seed: Option<Seed>,
+    /// Some record had taken this seed over: it is spent, whatever a store that fell back says.
+    pub(super) seed_taken: bool,
     /// What the store held when it was last looked at; `None` in it: no record.
     pub(super) seen: Option<Option<Seen>>,
     /// The store has failed since: look before a decision.
@@ -90,6 +92,8 @@ pub(super) struct Seen {
     pub(super) unsettled_since: Option<Duration>,
     /// When the holder of its attempt was found to be gone (monotonic).
     pub(super) holder_gone: Option<Duration>,
+    /// When the store was last asked that (monotonic).
+    pub(super) holder_asked: Option<Duration>,
     pub(super) taken_over: bool,
 }
 
@@ -125,6 +129,7 @@ impl Replica {
         Self {
             policy,
             seed,
+            seed_taken: false,
             seen: None,
             unsure: false,
             unspent: None,
@@ -160,7 +165,12 @@ impl Replica {
 
     /// Whether this process has something that the store is to have too, and that nobody may come to ask for.
     pub(crate) fn needs_repair(&self) -> bool {
-        self.has_unsaved_answer() || self.is_ahead()
+        // An answer that spent nothing is no loss if it is never stored.
+        let unsaved = self
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| matches!(attempt.fate, Fate::Answered { spent: Some(_), .. }));
+        unsaved || self.is_ahead()
     }
 
     /// Whether the store holds less than this process knows.
@@ -182,7 +192,13 @@ impl Replica {
             return news;
         };
         let monotonic = now.monotonic();
-        if record.state == State::Idle {
+        // A record that was brought back after a fall says nothing of what was done with it before.
+        let told = match history {
+            History::Unbroken => true,
+            History::Broken(_) => false,
+            History::Untold => !self.policy.may_regress,
+        };
+        if record.state == State::Idle && told && !record.settling && !self.is_spent(&record) {
             self.unspent = Some((record.version, asked));
         }
         if let Some(Some(seen)) = &mut self.seen
@@ -204,6 +220,7 @@ impl Replica {
             }
         }
         self.learn(&record, now);
+        self.seed_taken |= self.seed.as_ref().is_some_and(|own| record.knows_seed(own.fingerprint));
         let unsettled = record.settling || matches!(history, History::Broken(_));
         self.seen = Some(Some(Seen {
             stamp,
@@ -212,6 +229,7 @@ impl Replica {
             history,
             unsettled_since: unsettled.then_some(monotonic),
             holder_gone: None,
+            holder_asked: None,
             taken_over: false,
         }));
         true

@@ -59,7 +59,9 @@ impl Replica {
                 | State::Unknown { .. }
                 | State::Dead { reason: DeadReason::LoggedOut }
         );
-        let taken = record.knows_seed(seed.fingerprint) || (record.seeds.is_empty() && alive);
+        let taken = self.seed_taken
+            || record.knows_seed(seed.fingerprint)
+            || (record.seeds.is_empty() && alive);
         (!taken).then_some(seed)
     }
 }

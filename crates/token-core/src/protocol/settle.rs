@@ -4,6 +4,9 @@
 //! Everybody times it alone, on a monotonic clock, from the first sight of a record that was written before the fall, or
 //! that was brought back after it. A repair keeps the barrier up for those who come later: it may not be the newest one.
 
+use std::time::Duration;
+
+use crate::clock::Moment;
 use crate::guard::Guard;
 
 use super::action::{Action, Context};
@@ -15,14 +18,25 @@ impl Replica {
         if !Guard::SettleBarrier.on() {
             return None;
         }
-        if seen.history == History::Untold && self.policy.may_regress {
+        if self.is_untold(seen) {
             return Some(self.look());
         }
+        let at_most = self.unsettled_for(seen, ctx.now)?;
+        Some(self.watch(seen.stamp, at_most))
+    }
+
+    /// How long the record that was last seen may still be replaced by a newer one that the store has lost.
+    pub(crate) fn unsettled(&self, now: Moment) -> Option<Duration> {
+        self.unsettled_for(self.seen.as_ref()?.as_ref()?, now)
+    }
+
+    fn unsettled_for(&self, seen: &Seen, now: Moment) -> Option<Duration> {
         let until = seen.unsettled_since?.saturating_add(self.policy.settle_barrier());
-        let left = until.saturating_sub(ctx.now.monotonic());
-        if left.is_zero() {
-            return None;
-        }
-        Some(self.watch(seen.stamp, left))
+        let left = until.saturating_sub(now.monotonic());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn is_untold(&self, seen: &Seen) -> bool {
+        seen.history == History::Untold && self.policy.may_regress
     }
 }

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use token_core::store::{Durability, Expect, StoreErrorKind, TokenStore};
 
-use super::disk::{key, record};
+use super::{key, record};
 use crate::FileStore;
-use crate::directory::Step;
 use crate::file_name::FileName;
 
 async fn written(place: &Path) -> (FileStore, PathBuf) {
@@ -44,8 +43,10 @@ async fn every_byte_is_kept_under_a_name_that_says_so_and_nothing_is_written_ove
     assert_eq!(kept(place.path()).len(), 3);
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn a_disk_that_is_full_leaves_the_record_as_it_was_and_no_copies() {
+    use crate::directory::Step;
     const ENOSPC: i32 = 28;
     let place = tempfile::tempdir().unwrap();
     let (store, path) = written(place.path()).await;

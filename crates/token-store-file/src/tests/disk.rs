@@ -1,13 +1,10 @@
 //! Each step of a write fails in each way, and the error says exactly what that means for the record.
 
-use bytes::Bytes;
 use tempfile::TempDir;
-use token_core::TokenKey;
-use token_core::store::{
-    Durability, Expect, Stamp, StoreErrorKind, StoreKey, Swap, TokenStore, Versioned,
-};
+use token_core::store::{Durability, Expect, StoreErrorKind, Swap, TokenStore};
 use token_testkit::conformance::{self, Subject};
 
+use super::{key, record};
 use crate::FileStore;
 use crate::directory::Step;
 use crate::file_name::FileName;
@@ -17,15 +14,6 @@ const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = if cfg!(target_os = "linux") { 122 } else { 69 };
 
-pub(super) fn key() -> StoreKey {
-    StoreKey::from(&TokenKey::new("grant").unwrap())
-}
-
-pub(super) fn record() -> Versioned {
-    Versioned::new(Stamp::random(), Bytes::from_static(b"{}"))
-}
-
-#[cfg(unix)]
 #[tokio::test]
 async fn a_disk_that_fails_at_any_step_leaves_the_old_record_or_says_that_it_may_not_have() {
     use Step::{Create, Flush, FlushDirectory, Replace, Write};
@@ -71,7 +59,6 @@ async fn a_write_that_need_only_be_visible_does_not_wait_for_the_directory() {
 }
 
 /// The suite's checks that need a disk which fails at the moment it is told to.
-#[cfg(unix)]
 #[test]
 fn the_suite_finds_every_error_to_mean_what_it_says() {
     for step in [Step::FlushDirectory, Step::Replace] {

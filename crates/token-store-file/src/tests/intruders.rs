@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use token_core::store::{Durability, Expect, StoreError, StoreErrorKind, TokenStore};
 
-use super::disk::{key, record};
+use super::{key, record};
 use crate::FileStore;
 use crate::file_name::FileName;
 

@@ -13,7 +13,7 @@ use crate::manager::{TokenManager, TokenManagerBuilder};
 use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::store::{
     Capabilities, Cursor, Durability, Expect, Liveness, MemoryStore, Page, Provenance, Stamp,
-    StoreError, StoreKey, Swap, TokenStore, Versioned,
+    StoreError, StoreErrorKind, StoreKey, Swap, TokenStore, Versioned,
 };
 use crate::token::TokenSet;
 
@@ -138,6 +138,17 @@ pub(super) struct TestStore {
     pub(super) clock: Option<ManualClock>,
     /// What it says of the holders of attempts; nothing, until somebody tells it.
     liveness: Arc<Mutex<Option<Liveness>>>,
+    pub(super) late: Arc<Mutex<Option<Late>>>,
+}
+
+/// A write that is carried out only after its caller has given up waiting.
+#[derive(Clone)]
+pub(super) enum Late {
+    /// The next write is the one.
+    Armed,
+    Held(Expect, Versioned),
+    /// It was carried out, and somebody wrote this after it.
+    Passed(Stamp),
 }
 
 impl TestStore {
@@ -151,7 +162,7 @@ impl TestStore {
         }
         let fail = |left: usize| left.checked_sub(1);
         match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fail) {
-            Ok(_) => Err(StoreError::new(crate::store::StoreErrorKind::Refused, "scripted")),
+            Ok(_) => Err(StoreError::new(StoreErrorKind::Refused, "scripted")),
             Err(_) => Ok(()),
         }
     }
@@ -181,6 +192,21 @@ impl TokenStore for TestStore {
         durability: Durability,
     ) -> Result<Swap, StoreError> {
         self.pass().await?;
+        let late = self.late.lock().unwrap().clone();
+        match late {
+            Some(Late::Armed) => {
+                *self.late.lock().unwrap() = Some(Late::Held(expect, new.clone()));
+                return Err(StoreError::new(StoreErrorKind::Indeterminate, "scripted"));
+            }
+            Some(Late::Held(held, late)) => {
+                self.memory.compare_and_swap(key, held, &late, durability).await?;
+                let next = Versioned::new(Stamp::random(), late.bytes().clone());
+                let expect = Expect::Is(late.stamp());
+                self.memory.compare_and_swap(key, expect, &next, durability).await?;
+                *self.late.lock().unwrap() = Some(Late::Passed(next.stamp()));
+            }
+            Some(Late::Passed(_)) | None => {}
+        }
         self.memory.compare_and_swap(key, expect, new, durability).await
     }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{Script, TestStore, builder, run, settle};
+use super::{Late, Script, TestStore, builder, run, settle};
 use crate::clock::ManualClock;
 use crate::error::ErrorKind;
 use crate::event::Event;
-use crate::manager::TokenManager;
+use crate::manager::{Shutdown, TokenManager};
+use crate::record::Record;
 use crate::refresher::{RefreshError, Spends};
 use crate::store::{Durability, Expect, Liveness, Stamp, Swap, TokenStore, Versioned};
 use crate::token::TokenSet;
@@ -114,6 +115,52 @@ fn a_refresh_of_a_process_that_died_is_taken_over_as_soon_as_the_store_knows() {
         waiter.await.unwrap().unwrap();
         while !matches!(events.next().await, Some(Event::TakenOver)) {}
         lost.abort();
+    });
+}
+
+#[test]
+fn an_update_that_keeps_the_refresh_token_waits_for_those_who_know_a_newer_one() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = store(&clock);
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.token().await.unwrap();
+        // Somebody brought this record back after a fall, and may not know the newest.
+        let key = tokens.inner.store_key.clone();
+        let found = current(&store, &tokens).await;
+        let record = Record::decode(found.bytes(), &key).unwrap().settling(true);
+        let settling = Versioned::new(Stamp::random(), record.encode(&key));
+        fall_back(&store, &tokens, &settling).await;
+        let update = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { tokens.update(TokenSet::new("by hand")).await }
+        });
+        settle().await;
+        for _ in 0..30 {
+            let waits = current(&store, &tokens).await.bytes() == settling.bytes();
+            assert_eq!(waits, !update.is_finished());
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+        update.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_login_whose_write_comes_late_is_written_once() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = store(&clock);
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.token().await.unwrap();
+        assert_eq!(tokens.shutdown(Duration::ZERO).await, Shutdown::Clean);
+        *store.late.lock().unwrap() = Some(Late::Armed);
+        let login = TokenSet::new("login").with_refresh_token("rt-login");
+        let error = tokens.login(login).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+        // What somebody made of the login's refresh token meanwhile is still there.
+        let Some(Late::Passed(stamp)) = *store.late.lock().unwrap() else { panic!() };
+        assert_eq!(current(&store, &tokens).await.stamp(), stamp);
     });
 }
 

@@ -1,6 +1,7 @@
 //! After a store has fallen back.
 
 use super::*;
+use crate::secret::SeedFingerprint;
 
 /// A process over a store that may fall back and holds a refresh token that was never sent. The process has seen it.
 fn process() -> Process {
@@ -104,4 +105,17 @@ fn a_seed_in_an_empty_store_that_may_fall_back_waits_for_those_who_know_more() {
     process.policy().may_regress = true;
     process.refresh().unwrap();
     assert_eq!(process.waited(), process.replica.policy.settle_barrier());
+}
+
+#[test]
+fn a_seed_that_was_seen_to_be_taken_is_not_taken_again_from_a_store_that_forgot() {
+    let mut process = process();
+    process.refresh().unwrap();
+    let newer = process.stored().unwrap().record.version.next_epoch();
+    let tokens = TokenSet::new("other").with_refresh_token("other");
+    let other = SeedFingerprint::of(&["other"]);
+    process.force(&Record::brought(newer, tokens, NOW.wall()).with_seeds(Vec::new(), Some(other)));
+    process.look();
+    process.refresh().unwrap();
+    assert_eq!(process.presented, ["seed", "other"]);
 }

@@ -72,3 +72,41 @@ pub(crate) fn a_token_that_was_sent_is_not_sent_again_because_the_record_says_id
     assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
     assert_eq!(process.presented, ["seed", "seed"]);
 }
+
+#[test]
+fn an_answer_about_a_holder_is_not_taken_for_one_about_another() {
+    let (_, mut next) = after_a_crash();
+    next.policy().tells_dead_holder = true;
+    let context = next.context();
+    let action = next.replica.begin(Demand::default(), &context);
+    assert!(matches!(action, Action::Load));
+    let found = Event::Loaded(Ok(next.stored()));
+    let action = next.replica.step(found, &context);
+    assert!(matches!(action, Action::AskHolder { .. }), "{action:?}");
+    // Meanwhile a living process has taken over, and the task that watches the store has seen it.
+    let attempt = Stamp::random();
+    let record = next.stored().unwrap().record.with_state(State::InFlight { attempt });
+    next.force(&record);
+    next.look();
+    next.replica.step(Event::Holder(Liveness::Dead), &context);
+    let seen = next.replica.seen.clone().flatten().unwrap();
+    assert_eq!((seen.record.attempt(), seen.holder_gone), (Some(attempt), None));
+}
+
+#[test]
+fn an_attempt_that_was_not_sent_does_not_forget_one_that_was() {
+    let mut process = Process::new(&MemoryStore::new());
+    process.fly(Demand::default(), |_, _| Err(RefreshError::ambiguous("x"))).unwrap_err();
+    process.wait(process.replica.policy.settling());
+    // The second is not sent, and the write that would say so loses to an update that keeps the token.
+    let serves = TokenSet::new("serves").with_expires_in(Duration::from_secs(3600));
+    process
+        .fly(Demand::default(), |_, process| {
+            process.change(&Change::Update(serves.clone()));
+            Err(RefreshError::not_sent("x"))
+        })
+        .unwrap();
+    let failure = process.refresh().unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert_eq!(process.presented, ["seed", "seed"]);
+}

@@ -116,3 +116,19 @@ fn another_process_uses_the_window_if_it_looked_shortly_before() {
         assert_eq!(there.waited(), if presents { settling } else { Duration::ZERO });
     }
 }
+
+#[test]
+fn a_record_that_was_brought_back_does_not_open_the_window_again() {
+    let grace = GraceWindow::new_pair(WINDOW);
+    let mut process = process(Some(grace), UnknownOutcome::PresentAgain);
+    let idle = process.stored().unwrap().record;
+    lose(&mut process, Duration::from_secs(53)).unwrap_err();
+    for settling in [true, false] {
+        process.force(&idle.settling(settling));
+        process.look();
+        process.wait(process.replica.policy.settle_barrier());
+        let failure = process.refresh().unwrap_err();
+        assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    }
+    assert_eq!(process.presented, ["seed"]);
+}
