@@ -268,3 +268,39 @@ fn what_waits_for_another_process_is_not_sent_after_a_shutdown() {
         assert_eq!(waiter.await.unwrap().unwrap_err().kind(), ErrorKind::ShutDown);
     });
 }
+
+#[test]
+fn a_login_that_a_repair_finds_ends_the_wait_for_one() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let gate = Arc::new(Semaphore::new(1_000));
+        let here = TestStore { gate: Some(Arc::clone(&gate)), ..store(&clock) };
+        let tokens = builder(&script, &clock).store(here.clone()).build().unwrap();
+        tokens.token().await.unwrap();
+        let old = current(&here, &tokens).await;
+        tokens.refresh_now().await.unwrap();
+        script.fail([RefreshError::invalid_grant()]);
+        tokens.refresh_now().await.unwrap_err();
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+        gate.forget_permits(1_000);
+        fall_back(&here, &tokens, &old).await;
+        settle().await;
+        // The look that finds the old record, and nothing of the repair.
+        gate.add_permits(1);
+        settle().await;
+        let there = TestStore { memory: here.memory.clone(), ..store(&clock) };
+        let program = builder(&script, &clock).store(there).one_shot().build().unwrap();
+        let login = TokenSet::new("login").with_refresh_token("login");
+        program.login(login.with_expires_in(Duration::from_secs(100))).await.unwrap();
+        let calls = script.calls();
+        gate.add_permits(1_000);
+        settle().await;
+        assert_eq!(tokens.token().await.unwrap().expose_secret(), "login");
+        clock.advance(Duration::from_secs(90));
+        settle().await;
+        assert_eq!(script.calls(), calls + 1);
+    });
+}
