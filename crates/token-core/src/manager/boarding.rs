@@ -50,7 +50,7 @@ impl Inner {
                 }
                 landed => landed?,
             };
-            if self.state().replica.satisfies(&demand, self.clock.now()) {
+            if demand.at_hand || self.state().replica.satisfies(&demand, self.clock.now()) {
                 return Ok(token);
             }
         }
@@ -107,11 +107,7 @@ impl Inner {
             return Ok((Boarding::Flight(Arc::clone(flight)), None));
         }
         if state.shut_down {
-            return Err(Error::new(
-                &self.key,
-                ErrorKind::ShutDown,
-                "the token manager was shut down",
-            ));
+            return Err(self.shut_down());
         }
         if let Some((failure, wait)) =
             state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)

@@ -39,9 +39,11 @@ impl Inner {
         // Made here and not in the task, which may be dropped before it is polled for the first time.
         let mut watch = Wreck { inner: self, flight, armed: true };
         async move {
+            let before = watch.inner.known_version();
             let result = watch.inner.perform(&watch.flight, demand).await;
             watch.armed = false;
-            watch.inner.settle(&watch.flight, result);
+            let news = watch.inner.known_version() != before;
+            watch.inner.settle(&watch.flight, result, news);
         }
         .instrument(span)
     }
@@ -83,12 +85,25 @@ impl Inner {
                 }
                 Action::Finish(result) => return result,
             };
+            if matches!(event, Event::Woken) && self.is_over() {
+                return Err(Failure::ShutDown);
+            }
             action = self.with_replica(|replica, ctx| replica.step(event, ctx));
         }
     }
 
-    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners.
-    fn settle(&self, flight: &Flight, result: Result<(), Failure>) {
+    /// Whether a flight that has waited for others is to end there: there was a shutdown, and there is nothing to store.
+    fn is_over(&self) -> bool {
+        let mut state = self.state();
+        let over = state.shut_down && !state.replica.needs_repair();
+        if over {
+            state.replica.abandon(self.clock.now());
+        }
+        over
+    }
+
+    /// Makes the result of a flight public: to its waiters, to latecomers, to listeners. `news`: there are newer tokens.
+    fn settle(&self, flight: &Flight, result: Result<(), Failure>, news: bool) {
         let now = self.clock.now();
         let (landing, reports) = {
             let mut state = self.state();
@@ -100,7 +115,7 @@ impl Inner {
             }
             match result {
                 // What failed before may fail as before, and is not tried again because of this.
-                Ok(()) if flight.repairs => (self.landing(state), Vec::new()),
+                Ok(()) if flight.repairs && !news => (self.landing(state), Vec::new()),
                 Err(failure) if flight.repairs => (Err(self.error(&failure)), Vec::new()),
                 Ok(()) => {
                     state.backoff.clear();

@@ -98,7 +98,7 @@ impl Inner {
             }
             return;
         };
-        if self.published.is(version, expired) {
+        if self.published.is(access, version, expired) {
             return;
         }
         match self.usable(access, &known.record.tokens, version) {
@@ -119,6 +119,10 @@ impl Inner {
             ErrorKind::Interrupted,
             "the refresh was cut short: its runtime went away; ask again",
         )
+    }
+
+    pub(super) fn shut_down(&self) -> Error {
+        Error::new(&self.key, ErrorKind::ShutDown, "the token manager was shut down")
     }
 
     pub(super) fn no_runtime(&self) -> Error {

@@ -104,7 +104,8 @@ impl TokenManager {
             if !self.inner.settings.one_shot || !self.inner.is_stale() {
                 return Ok(token);
             }
-            let newer = Demand { newer_than: Some(token.version()), ..Demand::default() };
+            let newer_than = Some(token.version());
+            let newer = Demand { newer_than, at_hand: true, ..Demand::default() };
             return self.inner.obtain(newer, Cause::Need).await.or(Ok(token));
         }
         self.inner.obtain(Demand::default(), Cause::Need).await

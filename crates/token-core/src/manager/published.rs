@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use crate::clock::Moment;
 use crate::freshness::Deadline;
 use crate::guard::Guard;
+use crate::secret::AccessToken;
 use crate::token::Token;
 use crate::version::Version;
 
@@ -62,11 +63,19 @@ impl Published {
     }
 
     /// Whether this is what requests use.
-    pub(super) fn is(&self, version: Version, expired: Option<Deadline>) -> bool {
+    pub(super) fn is(
+        &self,
+        access: &AccessToken,
+        version: Version,
+        expired: Option<Deadline>,
+    ) -> bool {
         let current = self.current.load();
-        current
-            .as_ref()
-            .is_some_and(|current| current.token.version() == version && current.expired == expired)
+        current.as_ref().is_some_and(|current| {
+            // The text too: where a record was lost, another may have its version.
+            current.token.version() == version
+                && current.expired == expired
+                && current.token.expose_secret() == access.expose_secret()
+        })
     }
 
     /// The token, expired or not.
@@ -110,7 +119,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::secret::AccessToken;
 
     const NOW: Moment = Moment::new(Duration::from_secs(1), Duration::from_secs(1));
 

@@ -65,6 +65,7 @@ impl Inner {
                 "the store took too long to note the intent, so nothing was sent; it is tried again by itself",
             ),
             Failure::Interrupted => self.interrupted(),
+            Failure::ShutDown => self.shut_down(),
         }
     }
 

@@ -159,7 +159,7 @@ impl Replica {
                 self.join(pending.record, pause, ctx)
             }
             // The store fails while this process holds the only copy: serve from memory, and try for ever (ADR 0003).
-            Event::Swapped(Err(_)) | Event::Loaded(Err(_)) => {
+            Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
                 if !confirming {
                     self.notes.push(Note::CommitDelayed);
                 }
@@ -167,7 +167,12 @@ impl Replica {
                 self.unsure = true;
                 if (ctx.spends)(Some(&pending.record.tokens)) != Spends::RefreshToken {
                     // It is no loss if this is never stored, and the next is to be had without the store too.
-                    return self.finish(Ok(()));
+                    let answered = self.phase.as_ref().is_some_and(|phase| phase.answered);
+                    return if answered {
+                        self.finish(Ok(()))
+                    } else {
+                        self.without_store(error, ctx)
+                    };
                 }
                 let next = (pause * 2).min(LONGEST_COMMIT_PAUSE);
                 self.set(At::Committing { pending, pause: next, confirming: true });

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Late,
     /// The flight was dropped: its runtime went away.
     Interrupted,
+    /// The manager was shut down while the flight waited for others, so nothing was sent.
+    ShutDown,
 }
 
 /// Why a login is needed.
@@ -55,7 +57,8 @@ impl Failure {
             | Self::Store(_)
             | Self::NotDurable
             | Self::Late
-            | Self::Interrupted => true,
+            | Self::Interrupted
+            | Self::ShutDown => true,
         }
     }
 
@@ -69,7 +72,7 @@ impl Failure {
                 }
             },
             Self::OutcomeUnknown { wait, .. } => Retry::After { at_least: Some(*wait) },
-            Self::Store(_) | Self::NotDurable | Self::Late | Self::Interrupted => {
+            Self::Store(_) | Self::NotDurable | Self::Late | Self::Interrupted | Self::ShutDown => {
                 Retry::After { at_least: None }
             }
         }

@@ -275,13 +275,25 @@ impl Replica {
         let version = pending.record.version;
         match event {
             Event::Swapped(Ok(Swapped::Won { .. })) => self.wrote(pending, ctx),
-            Event::Swapped(Ok(Swapped::Lost(current))) => self.saw(current, ctx),
+            Event::Swapped(Ok(Swapped::Lost(current))) => {
+                self.saw(current, ctx);
+                if let Some(Some(seen)) = &self.seen
+                    && let State::InFlight { attempt } = seen.record.state
+                    && self.is_own(attempt)
+                {
+                    // An update by hand kept the attempt with its token: what became of it is to be told there.
+                    let (stamp, record) =
+                        (seen.stamp, seen.record.with_state(pending.record.state));
+                    return self.close(Expect::Is(stamp), record, failure, ctx);
+                }
+            }
             // What this process knows of its attempt stays in memory, and the next flight starts from that.
             _ => self.unsure = true,
         }
         // Somebody logged in meanwhile: the failure was that of another login.
         let superseded = self.known.as_ref().is_some_and(|known| known.record.version > version);
-        if superseded || self.presents_again_at_once(&failure) {
+        let satisfied = self.satisfies(&self.demand(), ctx.now);
+        if superseded || satisfied || self.presents_again_at_once(&failure) {
             return self.decide(ctx);
         }
         self.finish(Err(failure))
@@ -317,6 +329,14 @@ impl Replica {
     /// When the last action was asked for.
     fn asked(&self, ctx: &Context<'_>) -> Moment {
         self.phase.as_ref().map_or(ctx.now, |phase| phase.asked)
+    }
+
+    /// Waits for what others do, at most so long, unless whoever asks has no need to.
+    pub(super) fn watch(&mut self, since: Stamp, at_most: Duration) -> Action {
+        if self.demand().at_hand {
+            return self.finish(Ok(()));
+        }
+        Action::Watch { since: Some(since), at_most }
     }
 
     pub(super) fn look(&mut self) -> Action {

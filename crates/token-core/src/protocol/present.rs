@@ -58,7 +58,7 @@ impl Replica {
                 return Action::AskHolder { attempt };
             }
             let at_most = if asks { left.min(ASK_AGAIN) } else { left };
-            return Action::Watch { since: Some(seen.stamp), at_most };
+            return self.watch(seen.stamp, at_most);
         }
         if let Some(Some(seen)) = &mut self.seen
             && !std::mem::replace(&mut seen.taken_over, true)

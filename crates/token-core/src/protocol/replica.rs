@@ -25,6 +25,8 @@ pub(crate) struct Demand {
     pub(crate) lasting: Option<Duration>,
     /// Nothing but that the store has it too.
     pub(crate) repair: bool,
+    /// A token that serves is at hand, so nobody else is waited for.
+    pub(crate) at_hand: bool,
 }
 
 /// Something that the shell reports and that changes no decision.

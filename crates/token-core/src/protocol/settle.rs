@@ -22,7 +22,7 @@ impl Replica {
             return Some(self.look());
         }
         let at_most = self.unsettled_for(seen, ctx.now)?;
-        Some(Action::Watch { since: Some(seen.stamp), at_most })
+        Some(self.watch(seen.stamp, at_most))
     }
 
     /// How long the record that was last seen may still be replaced by a newer one that the store has lost.

@@ -128,6 +128,10 @@ impl Replica {
                 self.close(Expect::Is(seen.stamp), dead, failure, ctx)
             }
             Some(HoldOff { wait, .. }) if wait.is_zero() => self.acquire(seen, ctx),
+            // Waited for here, as an intent is: a process that lives for one call would count anew each time.
+            Some(HoldOff { wait, settling }) if !own && wait == settling => {
+                self.watch(seen.stamp, wait)
+            }
             Some(HoldOff { wait, settling }) => {
                 self.finish(Err(Failure::OutcomeUnknown { wait, settling, cause: None }))
             }

@@ -612,3 +612,62 @@ fn the_last_login_is_not_served_while_the_store_does_not_take_the_new_seed() {
         assert!(t.is_err(), "{t:?}");
     });
 }
+
+#[test]
+fn a_store_that_takes_no_writes_is_left_alone_by_what_spends_nothing() {
+    run(async {
+        let (script, clock, store) =
+            (Script::new(Spends::Nothing), ManualClock::new(), Faulty::default());
+        script.set_lifetime(Some(Duration::from_secs(100)));
+        let tokens = TokenManager::builder(script.clone())
+            .clock(clock.clone())
+            .store(store.clone())
+            .build()
+            .unwrap();
+        tokens.ready().await.unwrap();
+        let before = store.swaps.load(Ordering::SeqCst);
+        store.read_only.store(true, Ordering::SeqCst);
+        clock.advance(Duration::from_secs(90));
+        long().await;
+        let swaps = store.swaps.load(Ordering::SeqCst) - before;
+        assert!(swaps <= 3, "{swaps} writes while the clock stood still");
+    });
+}
+
+#[test]
+fn a_command_line_program_gets_over_an_answer_that_an_earlier_run_has_lost() {
+    run(async {
+        let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());
+        let store = TestStore { clock: Some(clock.clone()), ..TestStore::default() };
+        let program = || builder(&script, &clock).store(store.clone()).one_shot().build().unwrap();
+        script.fail([RefreshError::ambiguous("reset")]);
+        program().token().await.unwrap_err();
+        clock.advance(Duration::from_secs(86_400));
+        let next = program();
+        let call = tokio::spawn(async move { next.token().await });
+        settle().await;
+        assert_eq!(script.presented(), ["rt-0"]);
+        clock.advance(Duration::from_secs(11));
+        call.await.unwrap().unwrap();
+        assert_eq!(script.presented(), ["rt-0", "rt-0"]);
+    });
+}
+
+#[test]
+fn what_spends_nothing_is_refreshed_again_and_again_while_the_store_takes_no_writes() {
+    run(async {
+        let (script, clock, store) =
+            (Script::new(Spends::Nothing), ManualClock::new(), Faulty::default());
+        let tokens = TokenManager::builder(script.clone())
+            .clock(clock.clone())
+            .store(store.clone())
+            .build()
+            .unwrap();
+        tokens.ready().await.unwrap();
+        store.read_only.store(true, Ordering::SeqCst);
+        for text in ["at-2", "at-3", "at-4"] {
+            clock.advance(Duration::from_secs(4000));
+            assert_eq!(tokens.token().await.unwrap().expose_secret(), text);
+        }
+    });
+}

@@ -401,3 +401,22 @@ fn an_answer_that_a_flight_left_behind_is_stored_though_nobody_asks_for_a_token(
     assert!(!process.replica.needs_repair());
     assert_eq!(process.stored().unwrap().record.version, Version::new(1, 1));
 }
+
+#[test]
+fn what_became_of_an_attempt_is_told_also_after_an_update_that_kept_it() {
+    for (error, idle) in
+        [(RefreshError::not_sent("x"), true), (RefreshError::ambiguous("x"), false)]
+    {
+        let mut process = Process::new(&MemoryStore::new());
+        process
+            .fly(Demand::default(), |_, process| {
+                process.change(&Change::Update(TokenSet::new("by hand")));
+                Err(error.clone())
+            })
+            .unwrap();
+        let record = process.stored().unwrap().record;
+        assert_eq!(record.version, Version::new(2, 0));
+        assert_eq!(record.state == State::Idle, idle, "{:?}", record.state);
+        assert!(!matches!(record.state, State::InFlight { .. }), "{:?}", record.state);
+    }
+}

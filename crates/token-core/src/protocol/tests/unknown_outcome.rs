@@ -110,10 +110,10 @@ fn another_process_uses_the_window_if_it_looked_shortly_before() {
         let demand = Demand { newer_than: Some(Version::FIRST), ..Demand::default() };
         here.fly(demand, |_, _| Err(RefreshError::ambiguous("x"))).unwrap_err();
 
-        there.fly(demand, |token, _| Ok(after(token))).unwrap_err();
-        there.wait(there.replica.policy.settling());
         let result = there.fly(demand, |token, _| Ok(after(token)));
         assert_eq!(result.is_ok(), presents, "{result:?}");
+        let settling = there.replica.policy.settling();
+        assert_eq!(there.waited(), if presents { settling } else { Duration::ZERO });
     }
 }
 
