@@ -15,7 +15,7 @@ use crate::key::{StoreKey, TokenKey};
 use crate::protocol::UnknownOutcome;
 use crate::protocol::action::{Action, Context, Event, Swapped};
 use crate::protocol::replica::{Demand, Fate, History, Note, Stored};
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::refresher::RefreshError;
 use crate::store::{
     Durability, Expect, Liveness, MemoryStore, Stamp, StoreError, StoreErrorKind, Swap, TokenStore,
@@ -221,10 +221,10 @@ impl World {
     /// Whether the next question would be answered otherwise than the last.
     fn waits_for_the_dead(&self, process: &Process) -> bool {
         let seen = process.replica.seen.as_ref().and_then(Option::as_ref);
-        let attempt = seen.filter(|seen| seen.holder_gone.is_none());
-        attempt
-            .and_then(|seen| seen.record.attempt())
-            .is_some_and(|attempt| self.holder(attempt) == Liveness::Dead)
+        match seen.filter(|seen| seen.holder_gone.is_none()).map(|seen| &seen.record.state) {
+            Some(State::InFlight { attempt }) => self.holder(*attempt) == Liveness::Dead,
+            _ => false,
+        }
     }
 
     fn holder(&self, attempt: Stamp) -> Liveness {
