@@ -62,8 +62,11 @@ impl Inner {
             let expect = current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
             let mut record = {
                 let state = self.state();
-                if keeps && current.as_ref().map(|stored| stored.stamp) != state.replica.stamp() {
-                    // Not what has settled.
+                let settled = !state.replica.needs_repair()
+                    && state.replica.unsettled(self.clock.now()).is_none()
+                    && current.as_ref().map(|stored| stored.stamp) == state.replica.stamp();
+                if keeps && !settled {
+                    // It fell back since.
                     continue;
                 }
                 // The store may have fallen back: a change follows the newest version that this process has seen.

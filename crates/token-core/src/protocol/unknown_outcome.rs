@@ -122,6 +122,10 @@ impl Replica {
     ) -> Action {
         match self.hold_off(seen.record.version, own, settled, ctx) {
             None => {
+                let left = self.left_to_its_holder(seen, ctx);
+                if !own && !left.is_zero() {
+                    return self.watch(seen.stamp, left);
+                }
                 let reason = DeadReason::OutcomeUnknown;
                 let dead = seen.record.with_state(State::Dead { reason });
                 let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
@@ -136,6 +140,16 @@ impl Replica {
                 self.finish(Err(Failure::OutcomeUnknown { wait, settling, cause: None }))
             }
         }
+    }
+
+    /// Whoever presented a token knows when its grace window began, and may be about to present it again: for how long that
+    /// is left to it, as an intent is.
+    fn left_to_its_holder(&self, seen: &Seen, ctx: &Context<'_>) -> Duration {
+        let (State::Unknown { .. }, Some(grace)) = (&seen.record.state, self.policy.grace) else {
+            return Duration::ZERO;
+        };
+        let time = self.policy.quarantine().min(grace.open());
+        seen.since.saturating_add(time).saturating_sub(ctx.now.monotonic())
     }
 
     /// How long the rule wants nothing to be presented; `None` if it is never to be.

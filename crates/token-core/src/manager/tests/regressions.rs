@@ -492,7 +492,7 @@ fn a_runtime_with_a_stale_token_can_be_shut_down() {
     });
     let mut last = 0;
     loop {
-        match done.recv_timeout(Duration::from_secs(10)) {
+        match done.recv_timeout(Duration::from_secs(120)) {
             Ok(n) => last = n,
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
             Err(_) => panic!("round {last} hangs"),

@@ -157,3 +157,22 @@ fn an_answer_long_after_the_window_is_no_repetition() {
     let ends = process.stored().unwrap().record.tokens.ends().unwrap();
     assert_eq!(ends, process.now.wall() + Duration::from_secs(3600) - WINDOW);
 }
+
+#[test]
+fn who_knows_nothing_of_the_window_leaves_it_to_the_process_that_does() {
+    let grace = Some(GraceWindow::previous_only(WINDOW));
+    for returns in [true, false] {
+        let mut here = process(grace, UnknownOutcome::RequireLogin);
+        lose(&mut here, Duration::from_secs(1)).unwrap_err();
+        // It presents the token again within the window, once the first request must be over.
+        let mut there = Process::new(&here.store);
+        there.policy().grace = grace;
+        there.policy().unknown_outcome = UnknownOutcome::RequireLogin;
+        let next = Record::brought(Version::new(1, 1), after("seed"), NOW.wall());
+        there.on_watch = returns.then_some(next);
+        let demand = Demand { newer_than: Some(Version::FIRST), ..Demand::default() };
+        let result = there.fly(demand, |token, _| Ok(after(token)));
+        assert_eq!(result.is_ok(), returns, "{result:?}");
+        assert!(there.presented.is_empty());
+    }
+}
