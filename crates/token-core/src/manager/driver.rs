@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::protocol::{Demand, Replica};
 use crate::record::State as RecordState;
@@ -132,9 +132,9 @@ impl Driver {
                             // A runtime that shuts down lands each flight at once, and takes back control only here.
                             tokio::task::yield_now().await;
                             let failed = flight.landed().await.err();
-                            if failed.is_some_and(|error| {
-                                flight.repairs || error.kind() == ErrorKind::Interrupted
-                            }) {
+                            let interrupted = |error: Error| error.kind() == ErrorKind::Interrupted;
+                            // A store whose reads lag shows the old record again at once.
+                            if flight.repairs || failed.is_some_and(interrupted) {
                                 clock.sleep(POLL).await;
                             }
                         }

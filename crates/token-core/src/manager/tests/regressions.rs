@@ -671,3 +671,82 @@ fn what_spends_nothing_is_refreshed_again_and_again_while_the_store_takes_no_wri
         }
     });
 }
+
+/// A store whose reads lag behind its writes.
+#[derive(Clone, Default)]
+struct Lagging {
+    memory: MemoryStore,
+    shown: Arc<std::sync::Mutex<Option<Versioned>>>,
+    loads: Arc<AtomicUsize>,
+}
+
+impl TokenStore for Lagging {
+    fn capabilities(&self) -> Capabilities {
+        self.memory.capabilities()
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let shown = self.shown.lock().unwrap().clone();
+        match shown {
+            Some(shown) => Ok(Some((shown, Provenance::default()))),
+            None => self.memory.load(key).await,
+        }
+    }
+
+    async fn compare_and_swap(
+        &self,
+        key: &StoreKey,
+        expect: Expect,
+        new: &Versioned,
+        d: Durability,
+    ) -> Result<Swap, StoreError> {
+        tokio::task::yield_now().await;
+        self.memory.compare_and_swap(key, expect, new, d).await
+    }
+
+    async fn changed(
+        &self,
+        key: &StoreKey,
+        since: Option<Stamp>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        let shown = self.shown.lock().unwrap().clone();
+        if shown.is_some_and(|shown| Some(shown.stamp()) != since) {
+            tokio::task::yield_now().await;
+            return Ok(());
+        }
+        self.memory.changed(key, since, timeout).await
+    }
+
+    async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
+        self.memory.list(after).await
+    }
+}
+
+#[test]
+fn a_store_whose_reads_lag_is_not_repaired_in_a_loop() {
+    run(async {
+        let (script, clock, store) =
+            (Script::new(Spends::RefreshToken), ManualClock::new(), Lagging::default());
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.ready().await.unwrap();
+        let key = &tokens.inner.store_key;
+        let old = store.memory.load(key).await.unwrap().map(|(record, _)| record);
+        tokens.refresh_now().await.unwrap();
+        long().await;
+        *store.shown.lock().unwrap() = old;
+        clock.advance(Duration::from_secs(61));
+        settle().await;
+        let before = store.loads.load(Ordering::SeqCst);
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(1));
+            long().await;
+        }
+        let loads = store.loads.load(Ordering::SeqCst) - before;
+        assert!(loads <= 12, "{loads} reads in three seconds");
+        *store.shown.lock().unwrap() = None;
+        assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-2");
+    });
+}
