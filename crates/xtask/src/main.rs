@@ -6,6 +6,7 @@ mod dependencies;
 mod ignored;
 mod model;
 mod node;
+mod simulate;
 mod step;
 mod test;
 mod tools;
@@ -27,6 +28,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Run the simulator of the refresh protocol for many seeds, in release mode
+    Simulate {
+        /// How many seeds
+        #[arg(long, default_value_t = 1_000_000)]
+        seeds: u64,
+        /// Only this one, with all its steps if it breaks a rule
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Check format, clippy, docs, ignored tests, cargo-deny and dependency promises, then run `test`
     Ci,
 }
@@ -36,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test => step::run_all(&[test::STEPS]),
         Task::Model => model::check_all(),
         Task::Chaos { options } => chaos::run_with(&options),
+        Task::Simulate { seeds, seed } => simulate::run_seeds(seeds, seed),
         Task::Ci => step::run_all(&[ci::STEPS, test::STEPS]),
     };
     match outcome {

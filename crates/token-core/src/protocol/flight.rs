@@ -25,7 +25,7 @@ pub(crate) struct Phase {
     pub(super) again: bool,
     /// Whether this flight was answered: it is over when that is stored.
     pub(super) answered: bool,
-    at: At,
+    pub(super) at: At,
 }
 
 #[derive(Clone, Debug)]

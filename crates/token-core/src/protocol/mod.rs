@@ -30,6 +30,8 @@ mod unknown_outcome;
 #[cfg(test)]
 pub(crate) mod explorer;
 #[cfg(test)]
+mod simulator;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub(crate) use self::action::{Action, Context, Event, Swapped};
