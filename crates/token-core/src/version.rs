@@ -17,7 +17,8 @@ impl Version {
         Self { epoch, generation }
     }
 
-    /// The number of logins, seeds, updates by hand and logouts that this grant has seen.
+    /// The number of logins, seeds, updates by hand and logouts that this grant has seen. Where a login cannot know that,
+    /// because the store may have lost the record, it goes on from the Unix time in seconds.
     pub const fn epoch(self) -> u64 {
         self.epoch
     }

@@ -10,10 +10,10 @@ use crate::event::Event;
 use crate::protocol::{Change, Demand, History, Stored, Swapped};
 use crate::record::{Record, RecordError};
 use crate::store::{Expect, Stamp, StoreError, StoreErrorKind, Versioned};
-use crate::version::Version;
 
 use super::boarding::{Boarding, Cause};
 use super::driver::POLL;
+use super::flight::history;
 use super::inner::Inner;
 
 /// How often a change tries again when others write at the same time.
@@ -60,34 +60,11 @@ impl Inner {
                 }
             };
             let expect = current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
-            let mut record = {
-                let state = self.state();
-                let settled = !state.replica.needs_repair()
-                    && state.replica.unsettled(self.clock.now()).is_none()
-                    && current.as_ref().map(|stored| stored.stamp) == state.replica.stamp();
-                if keeps && !settled {
-                    // It fell back since.
-                    continue;
-                }
-                // The store may have fallen back: a change follows the newest version that this process has seen.
-                let known = state.replica.known().map(|known| &known.record);
-                let stored = current.as_ref().map(|stored| &stored.record);
-                let newest = if stored.map(|r| r.version) >= known.map(|r| r.version) {
-                    stored
-                } else {
-                    known
-                };
-                // Which seeds were used is lost with the record. One that has none takes no other seed over.
-                let seed =
-                    state.replica.seed().filter(|_| unreadable.is_none() || newest.is_some());
-                change.apply(newest, seed, self.clock.now())
-            };
-            if unreadable.is_some() {
-                // Processes that have read it hold on to its epoch, which is lost. Seconds are more than any count of
-                // logins.
-                let epoch = record.version.epoch().max(self.clock.now().wall().as_secs());
-                record.version = Version::new(epoch, 0);
-            }
+            let now = self.clock.now();
+            let changed =
+                self.state().replica.changed(change, current.as_ref(), unreadable.is_some(), now);
+            // It fell back since it had settled.
+            let Some(mut record) = changed else { continue };
             let mut stamp = Stamp::random();
             let Some(replaced) = self.write(expect, unreadable, stamp, &record).await? else {
                 continue;
@@ -144,8 +121,8 @@ impl Inner {
     }
 
     async fn find(&self) -> Result<Option<Stored>, NotFound> {
-        let versioned = match self.in_time(self.store.load(&self.store_key)).await {
-            Ok(Some((versioned, _))) => versioned,
+        let (versioned, provenance) = match self.in_time(self.store.load(&self.store_key)).await {
+            Ok(Some(loaded)) => loaded,
             Ok(None) => return Ok(None),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                 return Err(NotFound::Unreadable(None, error));
@@ -154,7 +131,7 @@ impl Inner {
         };
         let stamp = versioned.stamp();
         Record::decode(versioned.bytes(), &self.store_key)
-            .map(|record| Some(Stored { stamp, record, history: History::Untold }))
+            .map(|record| Some(Stored { stamp, record, history: history(&provenance) }))
             .map_err(|why| {
                 let error = StoreError::new(StoreErrorKind::Corrupt, why.to_string());
                 match why {
@@ -168,8 +145,8 @@ impl Inner {
     }
 
     /// Makes one write once, though its answers may be lost: it is tried again as the very same write, because one that
-    /// comes late could bring back a refresh token that was used meanwhile. Returns what
-    /// the store said of the record that it replaced, if it was made.
+    /// comes late could bring back a refresh token that was used meanwhile. Returns what the store
+    /// said of the record that it replaced, if it was made.
     async fn write(
         &self,
         expect: Expect,

@@ -233,7 +233,7 @@ impl Inner {
     }
 }
 
-fn history(provenance: &Provenance) -> History {
+pub(super) fn history(provenance: &Provenance) -> History {
     if !provenance.is_broken() {
         return History::Unbroken;
     }

@@ -3,6 +3,7 @@ use crate::record::{DeadReason, Record, State};
 use crate::token::TokenSet;
 use crate::version::Version;
 
+use super::replica::{History, Replica, Stored};
 use super::seed::Seed;
 
 /// What somebody does to a grant by hand. Each starts a new epoch, so that it wins over whatever is under way.
@@ -13,6 +14,44 @@ pub(crate) enum Change {
     /// A new access token; without a refresh token the current one is kept.
     Update(TokenSet),
     Logout,
+}
+
+impl Replica {
+    /// The record that a change makes of what the store holds; `None` if it would keep a refresh token from a store that
+    /// fell back and has not settled.
+    pub(crate) fn changed(
+        &self,
+        change: &Change,
+        current: Option<&Stored>,
+        unreadable: bool,
+        now: Moment,
+    ) -> Option<Record> {
+        let keeps = change.keeps_refresh_token();
+        let settled = !self.needs_repair()
+            && self.unsettled(now).is_none()
+            && current.map(|stored| stored.stamp) == self.stamp();
+        if keeps && !settled {
+            return None;
+        }
+        // The store may have fallen back: a change follows the newest version that this process has seen.
+        let known = self.known.as_ref().map(|known| &known.record);
+        let stored = current.map(|stored| &stored.record);
+        let version = |record: Option<&Record>| record.map(|record| record.version);
+        let newest = if version(stored) >= version(known) { stored } else { known };
+        // Which seeds were used is lost with an unreadable record. One that has none takes no other seed over.
+        let seed = self.seed.as_ref().filter(|_| !unreadable || newest.is_some());
+        let record = change.apply(newest, seed, now);
+        let lost = match current {
+            Some(stored) => matches!(stored.history, History::Broken(_)),
+            None => unreadable || self.policy.may_regress,
+        };
+        if keeps || !lost {
+            return Some(record);
+        }
+        // Others hold on to an epoch that is lost here. Seconds are more than any count of logins.
+        let epoch = record.version.epoch().max(now.wall().as_secs());
+        Some(Record { version: Version::new(epoch, 0), ..record })
+    }
 }
 
 impl Change {

@@ -72,6 +72,7 @@ impl Replica {
 
     /// The join rule: how an answer is stored over whatever the store holds now.
     pub(super) fn join(&mut self, new: Record, pause: Duration, ctx: &Context<'_>) -> Action {
+        let new = self.after_known(new);
         let current = self.seen.clone().flatten();
         let Some(current) = current else { return self.commit(Expect::Absent, new, pause, ctx) };
         let held = &current.record;
@@ -83,10 +84,7 @@ impl Replica {
             if !ours && !self.has_replaced(&held.tokens) {
                 return self.discard(Note::Superseded, ctx);
             }
-            // An update by hand kept the refresh token that this answer has replaced: the answer follows the update,
-            // whatever others have made of that token since.
-            let new = Record { version: held.version.next_generation(), ..new }
-                .with_seeds(held.seeds.clone(), None);
+            let new = follow(held, new);
             return self.commit(Expect::Is(current.stamp), new, pause, ctx);
         }
         if held.version < new.version {
@@ -100,6 +98,21 @@ impl Replica {
         self.notes.push(Note::Sibling);
         let new = Record { version: held.version.next_generation(), ..new };
         self.commit(Expect::Is(current.stamp), new, pause, ctx)
+    }
+
+    /// An update by hand kept the refresh token that this answer has replaced: the answer follows the update, whatever others
+    /// have made of that token since, and though the store may have lost it.
+    fn after_known(&self, new: Record) -> Record {
+        match &self.known {
+            Some(Known { record, .. })
+                if record.version > new.version
+                    && self.has_replaced(&record.tokens)
+                    && Guard::EpochWins.on() =>
+            {
+                follow(record, new)
+            }
+            _ => new,
+        }
     }
 
     /// Whether these tokens are of no more use, because the answer at hand replaced their refresh token.
@@ -211,4 +224,8 @@ impl Replica {
         };
         self.learn(record, sent);
     }
+}
+
+fn follow(held: &Record, new: Record) -> Record {
+    Record { version: held.version.next_generation(), ..new }.with_seeds(held.seeds.clone(), None)
 }

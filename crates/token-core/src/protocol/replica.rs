@@ -187,10 +187,6 @@ impl Replica {
         self.attempt.as_ref().is_some_and(|attempt| matches!(attempt.fate, Fate::Answered { .. }))
     }
 
-    pub(crate) fn seed(&self) -> Option<&Seed> {
-        self.seed.as_ref()
-    }
-
     pub(crate) fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
     }

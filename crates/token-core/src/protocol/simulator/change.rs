@@ -107,12 +107,10 @@ impl World {
             (Stage::Load, Event::Loaded(Ok(current))) => {
                 let now = self.now;
                 let process = &mut self.processes[n];
-                let found = current.as_ref().map(|stored| stored.stamp);
-                if task.change.keeps_refresh_token() && found != process.replica.stamp() {
+                let Some(write) = Write::new(process, &task.change, current.as_ref(), now) else {
                     // Not what has settled.
                     return self.again(n, task);
-                }
-                let write = Write::new(process, &task.change, current.as_ref(), now);
+                };
                 Some((write.call(), Stage::Swap(write), 0))
             }
             (Stage::Swap(write), Event::Swapped(Ok(Swapped::Won { history, .. }))) => {
@@ -208,14 +206,16 @@ impl Stage {
 }
 
 impl Write {
-    fn new(process: &mut Process, change: &Change, current: Option<&Stored>, now: Time) -> Self {
+    fn new(
+        process: &mut Process,
+        change: &Change,
+        current: Option<&Stored>,
+        now: Time,
+    ) -> Option<Self> {
         let expect = current.map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
-        let known = process.replica.known().map(|known| &known.record);
-        let stored = current.map(|stored| &stored.record);
-        let version = |record: Option<&Record>| record.map(|record| record.version);
-        let newest = if version(stored) >= version(known) { stored } else { known };
-        let record = change.apply(newest, process.replica.seed(), process.clock.at(now));
-        Self { expect, stamp: process.fresh(), record, warns: false, in_doubt: false, tries: 0 }
+        let record = process.replica.changed(change, current, false, process.clock.at(now))?;
+        let stamp = process.fresh();
+        Some(Self { expect, stamp, record, warns: false, in_doubt: false, tries: 0 })
     }
 
     fn call(&self) -> Call {

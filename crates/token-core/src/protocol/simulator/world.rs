@@ -275,16 +275,13 @@ impl World {
     }
 
     fn change(&mut self, n: usize, by: ByHand) -> bool {
-        // To be fixed: over a store that forgot everything the first epoch begins once more.
-        if self.emptied_at.is_some() && self.processes[n].replica.known().is_none() {
-            return false;
-        }
         let change = match by {
             ByHand::Login => {
                 let login = self.server.log_in(self.now);
                 Change::Login(self.server.tokens(login, false))
             }
-            // To be fixed: it may look at a store that fell back just before it writes.
+            // One that keeps the refresh token lifts it over what somebody who is paused for longer than the settle barrier, or
+            // stores an answer in that very moment, may know (SECURITY.md, F).
             ByHand::Update if self.scenario.may_regress => return false,
             ByHand::Update => {
                 let known = self.processes[n].replica.known();
@@ -310,7 +307,7 @@ impl World {
         if let Some(change) = &change {
             self.let_go_of(&change.operation);
         }
-        // To be fixed: what an emptied store has forgotten wins over a new seed.
+        // What an emptied store has forgotten may win over a new seed (SECURITY.md, F).
         if reborn == Reborn::NewSeed && !self.scenario.may_empty {
             self.seeds[n] = self.server.log_in(now);
         }

@@ -7,7 +7,7 @@ use crate::secret::SeedFingerprint;
 fn process() -> Process {
     let mut process = Process::new(&MemoryStore::new());
     process.policy().may_regress = true;
-    let seed = process.replica.seed().cloned().unwrap();
+    let seed = process.replica.seed.clone().unwrap();
     let record = Record::brought(Version::FIRST, seed.tokens, seed.at);
     process.force(&record.with_seeds(Vec::new(), Some(seed.fingerprint)));
     process.look();

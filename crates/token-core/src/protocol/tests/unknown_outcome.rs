@@ -11,7 +11,7 @@ fn process(grace: Option<GraceWindow>, rule: UnknownOutcome) -> Process {
     // An access token that still serves: without a window the rule waits for its end.
     let tokens = TokenSet::new("serves").with_refresh_token("seed");
     let tokens = tokens.with_expires_in(Duration::from_secs(3600)).anchored(NOW);
-    let seed = process.replica.seed().map(|seed| seed.fingerprint);
+    let seed = process.replica.seed.as_ref().map(|seed| seed.fingerprint);
     process
         .force(&Record::brought(Version::FIRST, tokens, NOW.wall()).with_seeds(Vec::new(), seed));
     process.look();
