@@ -110,7 +110,7 @@ mod tests {
     use crate::manager::tests::rules;
     use crate::protocol::UnknownOutcome;
     use crate::protocol::explorer::{self, Scope, TWO};
-    use crate::protocol::tests::{self as protocol, settle, takeover, unknown_outcome};
+    use crate::protocol::tests::{flights, settle, takeover, unknown_outcome};
 
     fn explore(scope: Scope) {
         explorer::explore(scope);
@@ -135,19 +135,19 @@ mod tests {
         (Guard::GraceWindow, unknown_outcome::a_window_that_may_be_over_is_not_used),
         (Guard::OwnAttempt, || explore(Scope { processes: 1, flights: 2, ..TWO })),
         (Guard::HoldOff, || explore(Scope { processes: 1, flights: 2, ..TWO })),
-        (Guard::HighWater, protocol::a_store_that_fell_back_is_repaired_and_not_believed),
-        (Guard::EpochWins, protocol::an_answer_that_belongs_to_an_older_login_is_dropped),
-        (Guard::Recheck, protocol::a_refresh_that_a_sibling_has_just_made_is_not_made_again),
+        (Guard::HighWater, flights::a_store_that_fell_back_is_repaired_and_not_believed),
+        (Guard::EpochWins, flights::an_answer_that_belongs_to_an_older_login_is_dropped),
+        (Guard::Recheck, flights::a_refresh_that_a_sibling_has_just_made_is_not_made_again),
         (
             Guard::ReloadOnRefusal,
-            protocol::invalid_grant_for_a_token_that_a_sibling_rotated_is_no_death,
+            flights::invalid_grant_for_a_token_that_a_sibling_rotated_is_no_death,
         ),
         (
             Guard::KeepRefreshToken,
-            protocol::a_server_that_omits_the_refresh_token_is_refreshed_a_hundred_times_in_a_row,
+            flights::a_server_that_omits_the_refresh_token_is_refreshed_a_hundred_times_in_a_row,
         ),
-        (Guard::SeedOnce, protocol::a_seed_that_was_taken_over_never_overwrites_the_record),
-        (Guard::DeadIsFinal, protocol::a_dead_grant_is_not_presented_again),
+        (Guard::SeedOnce, flights::a_seed_that_was_taken_over_never_overwrites_the_record),
+        (Guard::DeadIsFinal, flights::a_dead_grant_is_not_presented_again),
         (Guard::RejectedVersion, rules::a_late_refusal_of_a_token_that_was_replaced_causes_nothing),
         (Guard::SingleFlight, rules::a_thousand_callers_cause_one_refresh),
         (

@@ -18,10 +18,12 @@ use crate::store::{
 use crate::token::TokenSet;
 
 mod every_order;
+mod faulty;
 mod lifetimes;
 mod regressions;
 pub(crate) mod rules;
 mod sharing;
+mod store_regressions;
 
 /// Runs a test on one thread, so that a guard switched off there is off for all of it.
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {

@@ -1,285 +1,24 @@
 //! Bugs that were found, each named after what its mend protects.
 
+use super::faulty::Faulty;
 use super::{Script, TestStore, builder, run, settle};
 use crate::clock::{Clock, ManualClock};
 use crate::manager::TokenManager;
 use crate::refresher::{RefreshError, Refresher, Spends};
-use crate::store::{
-    Capabilities, Cursor, Durability, Expect, MemoryStore, Page, Provenance, Stamp, StoreError,
-    StoreErrorKind, StoreKey, Swap, TokenStore, Versioned,
-};
+use crate::store::MemoryStore;
 use crate::token::TokenSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-const LONG: Duration = Duration::from_secs(120);
+pub(super) const LONG: Duration = Duration::from_secs(120);
 
-/// A store whose faults are told apart by operation.
-#[derive(Clone, Default)]
-struct Faulty {
-    memory: MemoryStore,
-    loads: Arc<AtomicUsize>,
-    swaps: Arc<AtomicUsize>,
-    /// Swaps are refused.
-    read_only: Arc<AtomicBool>,
-    /// So many swaps are made and their answer is lost.
-    lost_answers: Arc<AtomicUsize>,
-    /// Swaps to let through before `lost_answers` counts.
-    skip: Arc<AtomicUsize>,
-    /// Loads wait here.
-    gate: Arc<std::sync::Mutex<Option<Arc<Semaphore>>>>,
-    blind: bool,
-}
-impl TokenStore for Faulty {
-    fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
-    }
-    async fn load(&self, key: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        let gate = self.gate.lock().unwrap().clone();
-        if let Some(gate) = gate {
-            gate.acquire().await.unwrap().forget();
-        }
-        tokio::task::yield_now().await;
-        self.memory.load(key).await
-    }
-    async fn compare_and_swap(
-        &self,
-        key: &StoreKey,
-        expect: Expect,
-        new: &Versioned,
-        d: Durability,
-    ) -> Result<Swap, StoreError> {
-        self.swaps.fetch_add(1, Ordering::SeqCst);
-        tokio::task::yield_now().await;
-        if self.read_only.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Refused, "read only"));
-        }
-        let done = self.memory.compare_and_swap(key, expect, new, d).await;
-        let dec = |n: usize| n.checked_sub(1);
-        if self.skip.fetch_update(Ordering::SeqCst, Ordering::SeqCst, dec).is_err()
-            && self.lost_answers.fetch_update(Ordering::SeqCst, Ordering::SeqCst, dec).is_ok()
-        {
-            return Err(StoreError::new(StoreErrorKind::Indeterminate, "no answer"));
-        }
-        done
-    }
-    async fn changed(
-        &self,
-        key: &StoreKey,
-        since: Option<Stamp>,
-        timeout: Duration,
-    ) -> Result<(), StoreError> {
-        if self.blind {
-            tokio::task::yield_now().await;
-            return Ok(());
-        }
-        self.memory.changed(key, since, timeout).await
-    }
-    async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
-        self.memory.list(after).await
-    }
-}
-async fn long() {
+/// Lets tasks that wait for each other come to rest.
+pub(super) async fn long() {
     for _ in 0..100 {
         settle().await;
     }
-}
-
-#[test]
-fn processes_that_share_a_store_do_not_end_each_others_backoff() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), MemoryStore::new());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        let a = builder(&script, &clock).store(store.clone()).build().unwrap();
-        let b = builder(&script, &clock).store(store.clone()).build().unwrap();
-        a.ready().await.unwrap();
-        b.ready().await.unwrap();
-        assert_eq!(script.calls(), 1);
-        script
-            .fail((0..100_000).map(|_| {
-                RefreshError::rejected("busy").with_retry_after(Duration::from_secs(600))
-            }));
-        clock.advance(Duration::from_secs(90));
-        long().await;
-        assert!(script.calls() <= 1 + 2, "{} calls while the clock stood still", script.calls());
-    });
-}
-
-#[test]
-fn a_store_that_takes_no_writes_is_left_alone_during_the_backoff() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), Faulty::default());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        let a = builder(&script, &clock).store(store.clone()).build().unwrap();
-        a.ready().await.unwrap();
-        let before = store.swaps.load(Ordering::SeqCst);
-        store.read_only.store(true, Ordering::SeqCst);
-        clock.advance(Duration::from_secs(90));
-        long().await;
-        let swaps = store.swaps.load(Ordering::SeqCst) - before;
-        assert!(swaps <= 1, "{swaps} writes while the clock stood still");
-    });
-}
-
-#[test]
-fn a_logout_during_a_refresh_that_fails_stays_in_the_store() {
-    for (what, failure) in [
-        ("rejected", RefreshError::rejected("busy")),
-        ("ambiguous", RefreshError::ambiguous("reset")),
-    ] {
-        run(async {
-            let gate = Arc::new(Semaphore::new(1));
-            let script = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
-            let (clock, store) = (ManualClock::new(), MemoryStore::new());
-            let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
-            tokens.ready().await.unwrap();
-            let refresh = tokio::spawn({
-                let t = tokens.clone();
-                async move { t.refresh_now().await }
-            });
-            settle().await;
-            script.fail([failure]);
-            tokens.logout().await.unwrap();
-            gate.add_permits(10);
-            let _ = refresh.await.unwrap();
-            drop(tokens);
-            settle().await;
-            let restarted = builder(&script, &clock).store(store).build().unwrap();
-            let token = restarted.token().await;
-            assert!(
-                token.as_ref().is_err_and(|e| e.needs_login()),
-                "{what}: {:?}",
-                token.map(|t| t.expose_secret().to_owned())
-            );
-        });
-    }
-}
-
-#[test]
-fn a_login_whose_answer_was_lost_is_not_made_again_over_a_refresh_of_its_token() {
-    run(async {
-        let gate = Arc::new(Semaphore::new(0));
-        let script = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
-        let (clock, store) = (ManualClock::new(), Faulty::default());
-        let a = TokenManager::builder(script.clone())
-            .clock(clock.clone())
-            .store(store.clone())
-            .one_shot()
-            .build()
-            .unwrap();
-        let b = TokenManager::builder(script.clone())
-            .clock(clock.clone())
-            .store(store.memory.clone())
-            .one_shot()
-            .build()
-            .unwrap();
-        let loads = Arc::new(Semaphore::new(1));
-        *store.gate.lock().unwrap() = Some(loads.clone());
-        store.lost_answers.store(1, Ordering::SeqCst);
-        let login = tokio::spawn({
-            let a = a.clone();
-            async move { a.login(TokenSet::from_refresh_token("rt-login")).await }
-        });
-        settle().await;
-        let refresh = tokio::spawn({
-            let b = b.clone();
-            async move { b.token().await }
-        });
-        settle().await;
-        assert_eq!(script.presented(), ["rt-login"]);
-        loads.add_permits(100);
-        let _ = login.await.unwrap();
-        gate.add_permits(100);
-        let _ = refresh.await.unwrap();
-        let _ = a.token().await;
-        assert_eq!(script.presented(), ["rt-login"], "presented twice");
-    });
-}
-
-#[test]
-fn what_spends_nothing_is_refreshed_again_and_again_while_the_store_is_down() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::Nothing), ManualClock::new(), TestStore::default());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        store.failing.store(usize::MAX, Ordering::SeqCst);
-        let tokens = TokenManager::builder(script.clone())
-            .clock(clock.clone())
-            .store(store)
-            .build()
-            .unwrap();
-        assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-1");
-        clock.advance(Duration::from_secs(200));
-        settle().await;
-        assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-2");
-    });
-}
-
-#[test]
-fn an_expired_token_is_not_answered_while_its_answer_is_not_stored() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), Faulty::default());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        let gate = Arc::new(Semaphore::new(0));
-        let script = {
-            let s = Script::with_gate(Spends::RefreshToken, Some(gate.clone()));
-            s.set_lifetime(Some(Duration::from_secs(100)));
-            drop(script);
-            s
-        };
-        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
-        let w = tokio::spawn({
-            let t = tokens.clone();
-            async move { t.token().await }
-        });
-        settle().await;
-        store.read_only.store(true, Ordering::SeqCst);
-        gate.add_permits(1);
-        w.await.unwrap().unwrap();
-        clock.advance(Duration::from_secs(200));
-        settle().await;
-        assert!(tokens.cached().is_none());
-        let t = tokens.token().await;
-        assert!(t.is_err(), "{t:?} has ended");
-    });
-}
-
-#[test]
-fn a_one_shot_call_returns_only_when_its_tokens_are_stored() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), Faulty::default());
-        // seed, intent, then the commit's answer
-        store.skip.store(2, Ordering::SeqCst);
-        let gate = Arc::new(Semaphore::new(0));
-        let script = {
-            drop(script);
-            Script::with_gate(Spends::RefreshToken, Some(gate.clone()))
-        };
-        let tokens = builder(&script, &clock).store(store.clone()).one_shot().build().unwrap();
-        let w = tokio::spawn({
-            let t = tokens.clone();
-            async move {
-                let r = t.token().await;
-                (r, t.status().has_unsaved_tokens())
-            }
-        });
-        settle().await;
-        store.read_only.store(true, Ordering::SeqCst);
-        gate.add_permits(1);
-        settle().await;
-        store.read_only.store(false, Ordering::SeqCst);
-        clock.advance(LONG);
-        let (r, unsaved) = w.await.unwrap();
-        r.unwrap();
-        assert!(!unsaved, "the only copy of the live refresh token is in memory");
-    });
 }
 
 #[test]
@@ -301,23 +40,6 @@ fn a_wall_clock_that_was_wrong_for_a_while_does_not_hold_a_refresh_off_for_ever(
         }
         let t = tokens.token().await;
         assert!(t.is_ok(), "{t:?}");
-    });
-}
-
-#[test]
-fn a_store_whose_watch_ends_at_once_is_not_asked_in_a_loop() {
-    run(async {
-        let gate = Arc::new(Semaphore::new(0));
-        let script = Script::with_gate(Spends::RefreshToken, Some(gate));
-        let (clock, store) = (ManualClock::new(), Faulty { blind: true, ..Faulty::default() });
-        let a = builder(&script, &clock).store(store.memory.clone()).one_shot().build().unwrap();
-        tokio::spawn(async move { a.token().await });
-        settle().await;
-        let b = builder(&script, &clock).store(store.clone()).one_shot().build().unwrap();
-        tokio::spawn(async move { b.token().await });
-        long().await;
-        let loads = store.loads.load(Ordering::SeqCst);
-        assert!(loads <= 3, "{loads} loads while the clock stood still");
     });
 }
 
@@ -443,26 +165,6 @@ fn a_login_during_a_refresh_ends_the_wait_for_its_unknown_outcome() {
 }
 
 #[test]
-fn a_lost_answer_of_the_store_does_not_end_a_backoff() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), Faulty::default());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        let a = builder(&script, &clock).store(store.clone()).build().unwrap();
-        a.ready().await.unwrap();
-        script
-            .fail((0..10).map(|_| {
-                RefreshError::rejected("busy").with_retry_after(Duration::from_secs(600))
-            }));
-        store.skip.store(1, Ordering::SeqCst);
-        store.lost_answers.store(1, Ordering::SeqCst);
-        clock.advance(Duration::from_secs(90));
-        long().await;
-        assert_eq!(script.calls(), 2);
-    });
-}
-
-#[test]
 fn a_runtime_with_a_stale_token_can_be_shut_down() {
     let (sender, done) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -540,30 +242,6 @@ fn no_interval_makes_the_bucket_panic() {
     bucket.take(now).unwrap_err();
 }
 #[test]
-fn a_refused_refresh_token_is_not_presented_again_when_the_store_was_away_for_a_moment() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), TestStore::default());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        let gate = Arc::new(Semaphore::new(1));
-        let script = {
-            drop(script);
-            let s = Script::with_gate(Spends::RefreshToken, Some(gate.clone()));
-            s.set_lifetime(Some(Duration::from_secs(100)));
-            s
-        };
-        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
-        tokens.ready().await.unwrap();
-        clock.advance(Duration::from_secs(90));
-        settle().await;
-        script.fail((0..10).map(|_| RefreshError::invalid_grant()));
-        store.failing.store(1, Ordering::SeqCst);
-        gate.add_permits(100);
-        long().await;
-        assert_eq!(script.presented(), ["rt-0", "rt-1"]);
-    });
-}
-#[test]
 fn a_flight_whose_runtime_went_away_wakes_the_driver() {
     let gate = Arc::new(Semaphore::new(1));
     let script = Script::with_gate(Spends::Nothing, Some(gate.clone()));
@@ -595,44 +273,6 @@ fn a_flight_whose_runtime_went_away_wakes_the_driver() {
         assert_eq!(script.calls(), 3);
     });
 }
-#[test]
-fn the_last_login_is_not_served_while_the_store_does_not_take_the_new_seed() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), Faulty::default());
-        builder(&script, &clock).store(store.clone()).build().unwrap().ready().await.unwrap();
-        store.read_only.store(true, Ordering::SeqCst);
-        let b = builder(&script, &clock)
-            .seed(TokenSet::from_refresh_token("another account"))
-            .store(store)
-            .one_shot()
-            .build()
-            .unwrap();
-        let t = b.token().await.map(|t| t.expose_secret().to_owned());
-        assert!(t.is_err(), "{t:?}");
-    });
-}
-
-#[test]
-fn a_store_that_takes_no_writes_is_left_alone_by_what_spends_nothing() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::Nothing), ManualClock::new(), Faulty::default());
-        script.set_lifetime(Some(Duration::from_secs(100)));
-        let tokens = TokenManager::builder(script.clone())
-            .clock(clock.clone())
-            .store(store.clone())
-            .build()
-            .unwrap();
-        tokens.ready().await.unwrap();
-        let before = store.swaps.load(Ordering::SeqCst);
-        store.read_only.store(true, Ordering::SeqCst);
-        clock.advance(Duration::from_secs(90));
-        long().await;
-        let swaps = store.swaps.load(Ordering::SeqCst) - before;
-        assert!(swaps <= 3, "{swaps} writes while the clock stood still");
-    });
-}
 
 #[test]
 fn a_command_line_program_gets_over_an_answer_that_an_earlier_run_has_lost() {
@@ -650,103 +290,5 @@ fn a_command_line_program_gets_over_an_answer_that_an_earlier_run_has_lost() {
         clock.advance(Duration::from_secs(11));
         call.await.unwrap().unwrap();
         assert_eq!(script.presented(), ["rt-0", "rt-0"]);
-    });
-}
-
-#[test]
-fn what_spends_nothing_is_refreshed_again_and_again_while_the_store_takes_no_writes() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::Nothing), ManualClock::new(), Faulty::default());
-        let tokens = TokenManager::builder(script.clone())
-            .clock(clock.clone())
-            .store(store.clone())
-            .build()
-            .unwrap();
-        tokens.ready().await.unwrap();
-        store.read_only.store(true, Ordering::SeqCst);
-        for text in ["at-2", "at-3", "at-4"] {
-            clock.advance(Duration::from_secs(4000));
-            assert_eq!(tokens.token().await.unwrap().expose_secret(), text);
-        }
-    });
-}
-
-/// A store whose reads lag behind its writes.
-#[derive(Clone, Default)]
-struct Lagging {
-    memory: MemoryStore,
-    shown: Arc<std::sync::Mutex<Option<Versioned>>>,
-    loads: Arc<AtomicUsize>,
-}
-
-impl TokenStore for Lagging {
-    fn capabilities(&self) -> Capabilities {
-        self.memory.capabilities()
-    }
-
-    async fn load(&self, key: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        tokio::task::yield_now().await;
-        let shown = self.shown.lock().unwrap().clone();
-        match shown {
-            Some(shown) => Ok(Some((shown, Provenance::default()))),
-            None => self.memory.load(key).await,
-        }
-    }
-
-    async fn compare_and_swap(
-        &self,
-        key: &StoreKey,
-        expect: Expect,
-        new: &Versioned,
-        d: Durability,
-    ) -> Result<Swap, StoreError> {
-        tokio::task::yield_now().await;
-        self.memory.compare_and_swap(key, expect, new, d).await
-    }
-
-    async fn changed(
-        &self,
-        key: &StoreKey,
-        since: Option<Stamp>,
-        timeout: Duration,
-    ) -> Result<(), StoreError> {
-        let shown = self.shown.lock().unwrap().clone();
-        if shown.is_some_and(|shown| Some(shown.stamp()) != since) {
-            tokio::task::yield_now().await;
-            return Ok(());
-        }
-        self.memory.changed(key, since, timeout).await
-    }
-
-    async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
-        self.memory.list(after).await
-    }
-}
-
-#[test]
-fn a_store_whose_reads_lag_is_not_repaired_in_a_loop() {
-    run(async {
-        let (script, clock, store) =
-            (Script::new(Spends::RefreshToken), ManualClock::new(), Lagging::default());
-        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
-        tokens.ready().await.unwrap();
-        let key = &tokens.inner.store_key;
-        let old = store.memory.load(key).await.unwrap().map(|(record, _)| record);
-        tokens.refresh_now().await.unwrap();
-        long().await;
-        *store.shown.lock().unwrap() = old;
-        clock.advance(Duration::from_secs(61));
-        settle().await;
-        let before = store.loads.load(Ordering::SeqCst);
-        for _ in 0..3 {
-            clock.advance(Duration::from_secs(1));
-            long().await;
-        }
-        let loads = store.loads.load(Ordering::SeqCst) - before;
-        assert!(loads <= 12, "{loads} reads in three seconds");
-        *store.shown.lock().unwrap() = None;
-        assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-2");
     });
 }
