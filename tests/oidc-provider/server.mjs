@@ -24,7 +24,8 @@ let hold;
 let newest;
 
 process.stdin.on('close', () => process.exit()).resume();
-const server = createServer().listen(0, '127.0.0.1');
+// Node closes idle connections after five seconds, also under a request that was just written to one.
+const server = createServer({ keepAliveTimeout: 0 }).listen(0, '127.0.0.1');
 await once(server, 'listening');
 const url = `http://127.0.0.1:${server.address().port}`;
 
