@@ -45,6 +45,7 @@ impl Replica {
             id,
             version,
             presented,
+            over: None,
             fate: Fate::Answered { record: Box::new(record.clone()), sent },
         });
         if let Some(phase) = &mut self.phase {

@@ -116,9 +116,11 @@ impl Replica {
             return self.exchange(Some(base), None);
         }
         let record = base.with_state(State::InFlight { attempt: ctx.fresh });
-        let fate = unsent(&base, ctx);
+        let over = base.attempt().filter(|attempt| self.is_own(*attempt));
+        let fate = self.unsent(&base, ctx);
         let presented = base.tokens.refresh_token.clone();
-        self.attempt = Some(Attempt { id: ctx.fresh, version: base.version, presented, fate });
+        self.attempt =
+            Some(Attempt { id: ctx.fresh, version: base.version, presented, over, fate });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
         let history = seen.history.clone();
@@ -181,15 +183,18 @@ impl Replica {
         self.set(At::Exchanging { base, intent });
         Action::Exchange { tokens }
     }
-}
 
-/// What is known of a refresh token that an attempt over this record did not send: if somebody had sent it before, nobody
-/// knows still what came of that.
-pub(super) fn unsent(base: &Record, ctx: &Context<'_>) -> Fate {
-    match base.state {
-        State::Idle | State::Dead { .. } => Fate::NotSpent,
-        State::InFlight { .. } | State::Unknown { .. } => {
-            Fate::Unknown { since: Some(ctx.now.monotonic()) }
+    /// What is known of a refresh token that an attempt over this record did not send: if somebody had sent it before,
+    /// nobody knows still what came of that.
+    pub(super) fn unsent(&self, base: &Record, ctx: &Context<'_>) -> Fate {
+        match (&base.state, &self.attempt) {
+            (State::Idle | State::Dead { .. }, _) => Fate::NotSpent,
+            (_, Some(Attempt { version, fate: Fate::Unknown { since: Some(since) }, .. }))
+                if *version == base.version =>
+            {
+                Fate::Unknown { since: Some(*since) }
+            }
+            _ => Fate::Unknown { since: Some(ctx.now.monotonic()) },
         }
     }
 }

@@ -111,6 +111,8 @@ pub(super) struct Attempt {
     pub(super) id: Stamp,
     pub(super) version: Version,
     pub(super) presented: Option<RefreshToken>,
+    /// An earlier attempt of this process with the same token, whose outcome is unknown.
+    pub(super) over: Option<Stamp>,
     pub(super) fate: Fate,
 }
 
@@ -330,6 +332,6 @@ impl Replica {
     }
 
     pub(super) fn is_own(&self, attempt: Stamp) -> bool {
-        self.attempt.as_ref().is_some_and(|own| own.id == attempt)
+        self.attempt.as_ref().is_some_and(|own| own.id == attempt || own.over == Some(attempt))
     }
 }

@@ -8,7 +8,6 @@ use crate::store::{Expect, Stamp, StoreError};
 use super::action::{Action, Context};
 use super::failure::{Failure, LoginReason};
 use super::flight::At;
-use super::present::unsent;
 use super::replica::{Fate, Replica, Stored};
 use super::unknown_outcome::HoldOff;
 
@@ -32,7 +31,8 @@ impl Replica {
             return self.finish(Err(Failure::Refresh(error)));
         };
         if error.outcome() != Outcome::Ambiguous {
-            self.settle_attempt(unsent(&base, ctx));
+            let fate = self.unsent(&base, ctx);
+            self.settle_attempt(fate);
             return self.close(Expect::Is(stamp), base, Failure::Refresh(error), ctx);
         }
         self.settle_attempt(Fate::Unknown { since: Some(ctx.now.monotonic()) });

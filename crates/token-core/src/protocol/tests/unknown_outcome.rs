@@ -176,3 +176,19 @@ fn who_knows_nothing_of_the_window_leaves_it_to_the_process_that_does() {
         assert!(there.presented.is_empty());
     }
 }
+
+#[test]
+fn a_second_presentation_that_was_not_sent_leaves_the_first_this_processs_own() {
+    let mut process = process(None, UnknownOutcome::PresentAgainEarly);
+    lose(&mut process, Duration::ZERO).unwrap_err();
+    process.wait(process.replica.policy.settling());
+    let before = process.waited();
+    process.fly(Demand::default(), |_, _| Err(RefreshError::rejected("x"))).unwrap();
+    let newer_than = Some(Version::FIRST);
+    let demand = Demand { newer_than, ..Demand::default() };
+    process.fly(demand, |_, _| Err(RefreshError::rejected("x"))).unwrap_err();
+    // Whoever asks next is told how long to wait, and does not wait as for another process's.
+    let failure = process.fly(demand, |_, _| unreachable!()).unwrap_err();
+    assert!(matches!(failure, Failure::OutcomeUnknown { .. }), "{failure:?}");
+    assert_eq!(process.waited(), before);
+}
