@@ -212,9 +212,10 @@ impl AuthorizationServer {
     /// # async fn act(server: &token_testkit::AuthorizationServer, client: &mut std::process::Child) -> std::io::Result<()> {
     /// use token_testkit::Stage;
     ///
-    /// let held = server.hold(Stage::CarriedOut).await; // rotated, and not answered
-    /// client.kill()?;
-    /// drop(held);
+    /// if let Some(mut held) = server.hold(Stage::CarriedOut).await {
+    ///     client.kill()?; // rotated, and not answered
+    ///     held.sender_left().await;
+    /// }
     /// # Ok(())
     /// # }
     /// ```

@@ -176,16 +176,24 @@ impl Shared {
         outcome
     }
 
-    /// Waits while somebody holds the request at this stage.
-    pub(crate) async fn hold_up(&self, sequence: u64, stage: Stage) {
-        let released = {
+    /// Waits while somebody holds the request at this stage, and tells them when its sender `left`.
+    pub(crate) async fn hold_up(
+        &self,
+        sequence: u64,
+        stage: Stage,
+        left: impl Future<Output = ()>,
+    ) {
+        let held = {
             let State { holds, history, .. } = &mut *self.state();
             holds.come(stage, || history.entry(sequence).cloned())
         };
-        if let Some(released) = released {
-            // Nothing is ever sent: it ends when the other side is dropped.
-            _ = released.await;
+        let Some((mut released, tell_left)) = held else { return };
+        // Nothing is ever sent: it ends when the other side is dropped.
+        tokio::select! {
+            _ = &mut released => return,
+            () = left => drop(tell_left),
         }
+        _ = released.await;
     }
 
     /// Takes note of what the server's own rules came to for a token request.

@@ -61,7 +61,7 @@ async fn carry_out(
     mut client: oneshot::Sender<Reply>,
 ) {
     let Fault { delay_before, action, carried_out, delay_after, retry_after, form, drip } = fault;
-    shared.hold_up(sequence, Stage::Received).await;
+    shared.hold_up(sequence, Stage::Received, client.closed()).await;
     pause(delay_before).await;
     let (response, processed, answer) = match action {
         Action::Rules(changes) => {
@@ -88,7 +88,7 @@ async fn carry_out(
         }
     };
     if processed {
-        shared.hold_up(sequence, Stage::CarriedOut).await;
+        shared.hold_up(sequence, Stage::CarriedOut, client.closed()).await;
     }
     pause(delay_after).await;
 

@@ -71,11 +71,17 @@ async fn a_closed_server_can_be_dropped() {
 fn a_port_can_be_chosen_and_one_that_is_taken_is_an_error() {
     use token_testkit::AuthorizationServer;
 
-    let server = start();
-    let port = server.origin().rsplit(':').next().unwrap().parse().unwrap();
-    let taken = AuthorizationServer::builder().port(port).start().unwrap_err();
-    assert_eq!(taken.kind(), ErrorKind::AddrInUse);
-    drop(server);
-    let server = AuthorizationServer::builder().port(port).start().unwrap();
-    assert!(server.origin().ends_with(&format!(":{port}")));
+    // A port that has become free is anybody's: the connections of other tests may be given it.
+    for _ in 0..20 {
+        let server = start();
+        let port = server.origin().rsplit(':').next().unwrap().parse().unwrap();
+        let taken = AuthorizationServer::builder().port(port).start().unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+        drop(server);
+        match AuthorizationServer::builder().port(port).start() {
+            Ok(server) => return assert!(server.origin().ends_with(&format!(":{port}"))),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
+        }
+    }
+    panic!("a port that was let go could never be chosen");
 }

@@ -1,6 +1,6 @@
 use token_testkit::{Answer, DEFAULT_CLIENT_ID, Fault, Fingerprint, Stage};
 
-use crate::support::{Caller, soon, start, until};
+use crate::support::{Caller, soon, start};
 
 #[tokio::test]
 async fn a_request_is_held_at_each_stage_until_it_is_let_go() {
@@ -22,24 +22,6 @@ async fn a_request_is_held_at_each_stage_until_it_is_let_go() {
         let next = Caller::http1().refresh(&server, &answer.text("refresh_token")).await.unwrap();
         assert_eq!(next.status, 200, "who gave up holds nothing");
     }
-}
-
-#[tokio::test]
-async fn a_request_whose_sender_left_while_it_was_held_is_carried_out() {
-    let server = start();
-    let login = server.sign_in(DEFAULT_CLIENT_ID);
-    let hold = server.hold(Stage::Received);
-    let (url, token) = (server.token_url(), login.refresh_token().to_owned());
-    let sent = tokio::spawn(async move { Caller::http1().refresh_at(&url, &token).await });
-    let held = soon(hold).await.unwrap();
-    sent.abort();
-    drop(held);
-    until(|| server.history()[0].answer != Answer::Pending).await;
-    let history = server.history();
-    let answer = &history[0].answer;
-    assert!(matches!(answer, Answer::NoAnswer { processed: true, .. }), "{answer:?}");
-    assert!(matches!(history[0].decided, Some(Answer::Issued { generation: 1, .. })));
-    assert!(history[0].decided_at >= Some(history[0].at));
 }
 
 #[tokio::test]
