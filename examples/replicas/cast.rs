@@ -1,6 +1,7 @@
 //! The replicas of the story, and what each of them did.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use examples::Replica;
@@ -14,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Cast {
     settings: Settings,
+    /// Whether nothing is told while it happens.
+    silent: bool,
     start: Instant,
     lives: Vec<Life>,
 }
@@ -35,13 +38,19 @@ pub(crate) struct Life {
 }
 
 impl Cast {
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings, start: Instant::now(), lives: Vec::new() }
+    pub(crate) fn new(settings: Settings, silent: bool) -> Self {
+        Self { settings, silent, start: Instant::now(), lives: Vec::new() }
     }
 
     /// Prints what happens now.
-    pub(crate) fn print(&self, who: char, what: &str) {
-        println!("{:7.3} s  {who}  {what}", self.start.elapsed().as_secs_f64());
+    pub(crate) fn print(&self, who: char, what: &str) -> io::Result<()> {
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.line(format_args!("{seconds:7.3} s  {who}  {what}"))
+    }
+
+    /// Prints what comes next.
+    pub(crate) fn head(&self, what: &str) -> io::Result<()> {
+        self.line(format_args!("\n{what}\n"))
     }
 
     /// Another replica joins.
@@ -79,7 +88,7 @@ impl Cast {
 
     /// A replica leaves as it should.
     pub(crate) async fn leave(&mut self, name: char) -> io::Result<()> {
-        self.print(name, "is told to leave");
+        self.print(name, "is told to leave")?;
         self.process(name)?.tell(&Leave).await?;
         self.until(|_, who, told| who == name && matches!(told, Told::Left)).await?;
         self.end(name, "left")?.dismiss().await
@@ -89,10 +98,10 @@ impl Cast {
     pub(crate) async fn kill(&mut self, name: char) -> io::Result<()> {
         let mut process = self.end(name, "killed")?;
         process.kill().await?;
-        self.print(name, "is killed");
+        self.print(name, "is killed")?;
         // Until it breaks off, perhaps within a line.
         while let Ok(told) = process.hear().await {
-            self.note(name, &told);
+            self.note(name, &told)?;
         }
         Ok(())
     }
@@ -109,7 +118,7 @@ impl Cast {
         let told = async {
             loop {
                 let (name, told) = self.hear().await?;
-                self.note(name, &told);
+                self.note(name, &told)?;
                 if let Told::CallFailed(error) = told {
                     return Err(io::Error::other(format!("a call of {name} failed: {error}")));
                 }
@@ -142,9 +151,13 @@ impl Cast {
         select_all(hearing).await.0
     }
 
-    fn note(&mut self, name: char, told: &Told) {
-        self.print(name, &told.to_string());
-        let Ok(life) = self.life(name) else { return };
+    fn line(&self, line: fmt::Arguments<'_>) -> io::Result<()> {
+        if self.silent { Ok(()) } else { writeln!(io::stdout(), "{line}") }
+    }
+
+    fn note(&mut self, name: char, told: &Told) -> io::Result<()> {
+        self.print(name, &told.to_string())?;
+        let life = self.life(name)?;
         match told {
             Told::Asks => life.asked += 1,
             Told::Refreshed(generation) => {
@@ -159,6 +172,7 @@ impl Cast {
             Told::CallFailed(_) => life.failed_calls += 1,
             Told::Joined | Told::Reported(_) | Told::Left => {}
         }
+        Ok(())
     }
 
     fn end(&mut self, name: char, how: &'static str) -> io::Result<Replica> {

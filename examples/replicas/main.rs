@@ -1,11 +1,12 @@
 //! Replicas of a service share one login, whose refresh token can be used once: they join, leave, and are killed, one of
 //! them in the middle of a refresh. Each line is something that happened, and at the end is what came of it.
 //!
-//! `cargo run --release --example replicas`
+//! `cargo run --release --example replicas -- --help`
 
 use std::process::ExitCode;
 
-use examples::Parent;
+use clap::Parser;
+use examples::{Parent, end};
 
 mod cast;
 mod outcome;
@@ -13,20 +14,24 @@ mod service;
 mod story;
 mod words;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Replicas of a service share one login, and join, leave and are killed, some of them while they refresh.
+///
+/// It starts a server of its own, which rotates and detects reuse, and keeps the tokens in a temporary directory.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Print one line of JSON instead of the story and the table.
+    #[arg(long)]
+    json: bool,
+}
 
 // One thread, so that a manager reports nothing before somebody listens.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let outcome = match Parent::of_this_process() {
+    let parent = Parent::of_this_process();
+    let options = Options::parse();
+    let outcome = match parent {
         Some(parent) => service::serve(parent).await,
-        None => story::play().await,
+        None => story::play(options.json).await,
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("replicas: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("replicas", outcome)
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use examples::BoxError;
+use serde_json::json;
 use token_testkit::{AuthorizationServer, Counters};
 
-use crate::BoxError;
 use crate::cast::Life;
 
 pub(crate) struct Outcome<'a> {
@@ -25,7 +26,7 @@ impl<'a> Outcome<'a> {
         if reuse_detected > 0 {
             return Err(format!("{reuse_detected} refresh tokens were used twice").into());
         }
-        let refreshed: u64 = self.lives.iter().map(|life| life.refreshed).sum();
+        let refreshed = self.sum(|life| life.refreshed);
         if refreshed != tokens_issued {
             return Err(format!("{tokens_issued} tokens were issued, {refreshed} arrived").into());
         }
@@ -35,8 +36,28 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    /// The sums, named as those of the example `stampede`.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let Counters { api_ok, token_requests, tokens_issued, reuse_detected, .. } = self.counters;
+        json!({
+            "replicas": self.lives.len(),
+            "ok": api_ok,
+            "failed": self.failed_calls(),
+            "refreshed": self.sum(|life| life.refreshed),
+            "followed": self.sum(|life| life.followed),
+            "took_over": self.sum(|life| life.took_over),
+            "token_requests": token_requests,
+            "tokens_issued": tokens_issued,
+            "reuse_detected": reuse_detected,
+        })
+    }
+
     fn failed_calls(&self) -> u64 {
-        self.lives.iter().map(|life| life.failed_calls).sum()
+        self.sum(|life| life.failed_calls)
+    }
+
+    fn sum(&self, figure: impl Fn(&Life) -> u64) -> u64 {
+        self.lives.iter().map(figure).sum()
     }
 }
 

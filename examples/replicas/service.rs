@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use examples::{Parent, tell_parent};
+use examples::{BoxError, Parent, tell_parent};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
@@ -19,7 +19,6 @@ use tokio::time::interval;
 use tower::{Layer, Service, ServiceExt};
 use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
 
-use crate::BoxError;
 use crate::words::{Leave, Settings, Told};
 
 type ApiClient = TokenRefresh<Client<HttpConnector, ReplayBody<Empty<Bytes>>>>;

@@ -1,11 +1,11 @@
 //! What happens to the replicas, and when: always after something that they told, never after a time.
 
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
+use examples::BoxError;
 use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Fault};
 
-use crate::BoxError;
 use crate::cast::{Cast, Life};
 use crate::outcome::Outcome;
 use crate::words::{Settings, Told};
@@ -16,25 +16,31 @@ const ACCESS_LIFETIME: Duration = Duration::from_secs(3);
 /// How long the server takes for an answer that somebody waits for who leaves.
 const SLOW: Duration = Duration::from_millis(800);
 
-pub(crate) async fn play() -> Result<(), BoxError> {
+pub(crate) async fn play(json: bool) -> Result<(), BoxError> {
     let server = AuthorizationServer::builder().access_lifetime(ACCESS_LIFETIME).start()?;
     let directory = tempfile::tempdir()?;
-    let mut cast = Cast::new(Settings {
+    let settings = Settings {
         directory: directory.path().to_owned(),
         token_url: server.token_url(),
         api_url: server.api_url(),
         origin: server.origin().to_owned(),
         refresh_token: server.sign_in(DEFAULT_CLIENT_ID).refresh_token().to_owned(),
-    });
-    println!("One login, a refresh token that works once, and access tokens that live 3 s.\n");
+    };
+    let mut cast = Cast::new(settings, json);
     let end = tell(&mut cast, &server).await;
     let outcome = Outcome::new(cast.lives(), &server);
-    print!("\n{outcome}");
+    let printed = if json {
+        writeln!(io::stdout(), "{}", outcome.json())
+    } else {
+        write!(io::stdout(), "\n{outcome}")
+    };
     end?;
-    outcome.check()
+    outcome.check()?;
+    Ok(printed?)
 }
 
 async fn tell(cast: &mut Cast, server: &AuthorizationServer) -> io::Result<()> {
+    cast.head("One login, a refresh token that works once, and access tokens that live 3 s.")?;
     cast.join().await?;
     cast.refreshed().await?;
     cast.join().await?;
@@ -42,27 +48,27 @@ async fn tell(cast: &mut Cast, server: &AuthorizationServer) -> io::Result<()> {
     cast.caught_up().await?;
     cast.refreshed().await?;
 
-    println!("\nOne leaves in the middle of its refresh: it waits for the answer.\n");
+    cast.head("One leaves in the middle of its refresh: it waits for the answer.")?;
     let leaver = asking(cast, server, Fault::delay_before(SLOW)).await?;
     cast.leave(leaver).await?;
     cast.join().await?;
     cast.caught_up().await?;
 
-    println!(
-        "\nOne is killed in the middle of its refresh: nobody knows what became of the token.\n"
-    );
+    cast.head(
+        "One is killed in the middle of its refresh: nobody knows what became of the token.",
+    )?;
     let victim = asking(cast, server, Fault::hang()).await?;
     cast.kill(victim).await?;
     taken_over(cast).await?;
 
-    println!("\nOne is killed while it only calls.\n");
+    cast.head("One is killed while it only calls.")?;
     cast.join().await?;
     cast.caught_up().await?;
     let bystander = cast.present().into_iter().next_back();
     cast.kill(bystander.unwrap_or('?')).await?;
     cast.refreshed().await?;
 
-    println!("\nAll are killed, one of them in the middle of its refresh, and another begins.\n");
+    cast.head("All are killed, one of them in the middle of its refresh, and another begins.")?;
     asking(cast, server, Fault::hang()).await?;
     for name in cast.present() {
         cast.kill(name).await?;
@@ -70,7 +76,7 @@ async fn tell(cast: &mut Cast, server: &AuthorizationServer) -> io::Result<()> {
     cast.join().await?;
     taken_over(cast).await?;
 
-    println!("\nAll leave.\n");
+    cast.head("All leave.")?;
     for name in cast.present() {
         cast.leave(name).await?;
     }

@@ -1,5 +1,6 @@
 //! The requests that one process sends.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -178,7 +179,7 @@ async fn work_off(queue: &Arc<Queue>, tasks: u64, label: Option<&str>) -> Figure
     }
     progress(label, queue, start);
     if label.is_some() {
-        eprintln!();
+        let _ = writeln!(io::stderr());
     }
     figures
 }
@@ -186,7 +187,9 @@ async fn work_off(queue: &Arc<Queue>, tasks: u64, label: Option<&str>) -> Figure
 fn progress(label: Option<&str>, queue: &Queue, start: Instant) {
     if let Some(label) = label {
         let done = queue.done.load(Ordering::Relaxed);
-        eprint!("\r{label}: {done} done in {:.1} s ", start.elapsed().as_secs_f64());
+        let seconds = start.elapsed().as_secs_f64();
+        // Nobody has to look on.
+        let _ = write!(io::stderr(), "\r{label}: {done} done in {seconds:.1} s ");
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use examples::Parent;
+use examples::{BoxError, Parent, end};
 
 mod figures;
 mod kit;
@@ -25,7 +25,6 @@ use self::kit::Kit;
 use self::options::Options;
 use self::report::Report;
 use self::senders::Senders;
-use self::target::BoxError;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -35,13 +34,7 @@ async fn main() -> ExitCode {
         Some(parent) => senders::serve(parent, &options).await,
         None => run(&options).await,
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("stampede: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("stampede", outcome)
 }
 
 async fn run(options: &Options) -> Result<(), BoxError> {
@@ -72,6 +65,9 @@ async fn run(options: &Options) -> Result<(), BoxError> {
     senders.dismiss().await?;
 
     let report = Report::new(options, figures, kit.as_deref(), elapsed);
-    report.print(options.json);
-    report.defect().map_or(Ok(()), |defect| Err(defect.into()))
+    let printed = report.print(options.json);
+    if let Some(defect) = report.defect() {
+        return Err(defect.into());
+    }
+    Ok(printed?)
 }

@@ -1,5 +1,6 @@
 //! What is told at the end.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -55,14 +56,13 @@ impl Report {
         }
     }
 
-    pub(crate) fn print(&self, json: bool) {
+    pub(crate) fn print(&self, json: bool) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
         if json {
-            // Integers only: cannot fail.
-            println!("{}", serde_json::to_string(self).unwrap_or_default());
-            return;
+            return writeln!(stdout, "{}", serde_json::to_string(self)?);
         }
         let seconds = self.elapsed_ms as f64 / 1000.0;
-        println!();
+        writeln!(stdout)?;
         for (what, figure) in [
             ("processes", self.processes.into()),
             ("requests", self.requests),
@@ -74,9 +74,9 @@ impl Report {
             ("token requests", self.token_requests),
             ("refresh tokens used twice", self.reuse_detected),
         ] {
-            println!("{what:<38}{figure:>10}");
+            writeln!(stdout, "{what:<38}{figure:>10}")?;
         }
-        println!("{:<38}{seconds:>8.1} s", "time");
+        writeln!(stdout, "{:<38}{seconds:>8.1} s", "time")
     }
 
     /// What the run shows to be wrong, if anything.

@@ -1,9 +1,9 @@
 //! Who sends the requests: this process, or several that share the tokens.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use examples::{Parent, Replica, tell_parent};
+use examples::{BoxError, Parent, Replica, tell_parent};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use crate::figures::Figures;
 use crate::kit::{Kit, Login};
 use crate::load::{Part, send};
 use crate::options::{Options, Store};
-use crate::target::{BoxError, Target};
+use crate::target::Target;
 
 pub(crate) enum Senders {
     This(Arc<Target>),
@@ -79,7 +79,7 @@ impl Senders {
             Self::This(target) => Ok(send(target, options, part, revoked_by, label).await),
             Self::Several(replicas) => {
                 if let Some(label) = label {
-                    eprintln!("{label}");
+                    let _ = writeln!(io::stderr(), "{label}");
                 }
                 let mut sum = Figures::default();
                 for figures in ask(replicas, &part).await? {

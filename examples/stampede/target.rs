@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use examples::BoxError;
 use http::Method;
 use token_core::endpoint::{ClientAuth, TokenEndpoint};
 use token_core::http::Origins;
@@ -16,8 +17,6 @@ use crate::load::chain;
 use crate::occasions::{Log, Watched};
 use crate::options::{ClientAuthentication, Options, Store};
 use crate::sockets::{Sockets, connector, share};
-
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The layer under test around a client that never opens more sockets than it may.
 pub(crate) type StampedeClient = TokenRefresh<Sockets>;
