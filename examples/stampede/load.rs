@@ -193,12 +193,15 @@ fn progress(label: Option<&str>, queue: &Queue, start: Instant) {
     }
 }
 
-/// An error with its causes.
+/// An error with those of its causes that it does not tell itself.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
         cause = error.source();
     }
     text

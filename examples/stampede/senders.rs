@@ -7,6 +7,7 @@ use examples::{BoxError, Parent, Replica, tell_parent};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use token_store_file::FileStore;
 
 use crate::figures::Figures;
 use crate::kit::{Kit, Login};
@@ -25,8 +26,10 @@ impl Senders {
         if options.processes == 1 {
             return Ok(Self::This(Arc::new(Target::new(options, login).await?)));
         }
-        if matches!(options.store, Store::Memory) {
-            return Err("processes share no memory; give --store file:DIR".into());
+        match &options.store {
+            Store::Memory => return Err("processes share no memory; give --store file:DIR".into()),
+            // What is wrong with it is told once, and not by each process.
+            Store::File(directory) => drop(FileStore::open(directory)?),
         }
         let replicas = (1..=options.processes).map(Replica::start);
         let mut replicas = replicas.collect::<io::Result<Vec<_>>>()?;
