@@ -30,11 +30,11 @@ enum Task {
     },
     /// Run the simulator of the refresh protocol for many seeds, in release mode
     Simulate {
-        /// How many seeds
-        #[arg(long, default_value_t = 1_000_000)]
+        /// How many seeds, from 0 on
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         /// Only this one, with all its steps if it breaks a rule
-        #[arg(long)]
+        #[arg(long, conflicts_with = "seeds")]
         seed: Option<u64>,
     },
     /// Check format, clippy, docs, ignored tests, cargo-deny and dependency promises, then run `test`

@@ -62,8 +62,9 @@ mod trace;
 mod world;
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use self::checks::Broken;
 use self::clock::SECOND;
@@ -93,11 +94,14 @@ struct Failure {
 /// After as many failures it is over.
 const ENOUGH: usize = 20;
 
-/// Makes the runs of these many seeds, on all cores. The failures are in the order of their seeds.
+/// So often it is said how far the runs are.
+const PROGRESS: Duration = Duration::from_secs(5);
+
+/// Makes the runs of these many seeds, from 0 on, on all cores. The failures are in the order of their seeds.
 fn run_seeds(seeds: u64) -> (Reached, Vec<Failure>) {
     let (next, all) = (AtomicU64::new(0), Mutex::new((Reached::default(), Vec::new())));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let part = || {
+    let part = |_at_work: mpsc::Sender<()>| {
         let mut reached = Reached::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -111,9 +115,19 @@ fn run_seeds(seeds: u64) -> (Reached, Vec<Failure>) {
             }
         }
     };
+    let start = Instant::now();
+    println!("seeds 0 to {}, on {threads} threads", seeds - 1);
     std::thread::scope(|scope| {
+        // Nothing is sent: it is over when nobody could send any more.
+        let (at_work, over) = mpsc::channel();
         for _ in 0..threads {
-            scope.spawn(part);
+            let at_work = at_work.clone();
+            scope.spawn(|| part(at_work));
+        }
+        drop(at_work);
+        while over.recv_timeout(PROGRESS) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let (begun, broken) = (next.load(Ordering::Relaxed), all.lock().unwrap().1.len());
+            println!("{:6.0} s: seed {begun}, {broken} broken", start.elapsed().as_secs_f64());
         }
     });
     let (reached, mut failures) = all.into_inner().unwrap();
@@ -144,7 +158,7 @@ fn run_scenario(
     }
     finish(&mut world);
     match world.broken {
-        None => Ok(world.reached),
+        None => Ok(Reached { runs: 1, ..world.reached }),
         Some(broken) => Err(Box::new(Failure { seed, broken, run: Run { scenario, steps } })),
     }
 }

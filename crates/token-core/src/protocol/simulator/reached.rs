@@ -19,7 +19,10 @@ pub(super) type Pair = (&'static str, &'static str, &'static str, &'static str);
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reached {
+    /// That broke no rule.
+    pub(super) runs: u64,
     pub(super) steps: u64,
+    pub(super) refreshes: u64,
     pub(super) pairs: BTreeMap<Pair, u64>,
     pub(super) faults: BTreeMap<&'static str, u64>,
     /// All else that is worth a count.
@@ -55,12 +58,22 @@ impl Reached {
     }
 
     pub(super) fn served(&mut self, in_grace: bool, kind: Option<Grace>) {
+        self.refreshes += 1;
         self.sight(match kind.filter(|_| in_grace) {
             None => "refresh",
             Some(Grace::SamePair) => "grace, same pair",
             Some(Grace::NewPair) => "grace, new pair",
             Some(Grace::PreviousOnly) => "grace, previous only",
         });
+    }
+
+    /// All of it in a line.
+    pub(super) fn summary(&self, broken: usize) -> String {
+        let Self { runs, steps, refreshes, faults, .. } = self;
+        let (runs, faults) = (runs + broken as u64, faults.values().sum::<u64>());
+        format!(
+            "{runs} runs, {broken} broken, {steps} steps, {faults} faults, {refreshes} refreshes"
+        )
     }
 
     /// What a step led to.
@@ -106,7 +119,9 @@ impl Reached {
                 *to.entry(*key).or_default() += count;
             }
         }
+        self.runs += other.runs;
         self.steps += other.steps;
+        self.refreshes += other.refreshes;
         sum(&mut self.pairs, &other.pairs);
         sum(&mut self.faults, &other.faults);
         sum(&mut self.sights, &other.sights);
@@ -115,7 +130,6 @@ impl Reached {
 
 impl fmt::Display for Reached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} steps", self.steps)?;
         writeln!(f, "\nfaults")?;
         for (fault, count) in &self.faults {
             writeln!(f, "{count:>12}  {fault}")?;

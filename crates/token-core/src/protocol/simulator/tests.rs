@@ -17,15 +17,17 @@ fn asked(name: &str) -> Option<u64> {
 #[test]
 fn no_seed_loses_anything_that_could_be_kept() {
     if let Some(seed) = asked("SIMULATOR_SEED") {
-        if let Err(failure) = run_seed(seed) {
-            panic!("{failure}");
+        match run_seed(seed) {
+            Ok(reached) => println!("seed {seed}\n{}", reached.summary(0)),
+            Err(failure) => panic!("{failure}"),
         }
         return;
     }
     let start = Instant::now();
     let seeds = asked("SIMULATOR_SEEDS").unwrap_or(SEEDS);
+    assert!(seeds > 0, "no runs show nothing");
     let (reached, failures) = run_seeds(seeds);
-    println!("{seeds} seeds in {:.1?}\n{reached}", start.elapsed());
+    println!("{reached}\n{}, in {:.1?}", reached.summary(failures.len()), start.elapsed());
     if let Some(first) = failures.first() {
         let all: Vec<_> = failures.iter().map(|failure| (failure.seed, failure.broken)).collect();
         panic!("{all:?}\n{first}");
