@@ -34,7 +34,7 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t = Protocol::Intent)]
     pub(crate) protocol: Protocol,
 
-    /// How many processes are killed before the run ends.
+    /// How many processes are killed at least: the run goes on until each step was met by a kill and by a stop.
     #[arg(long, default_value_t = 200)]
     pub(crate) kills: u64,
 

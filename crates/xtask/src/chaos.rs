@@ -1,10 +1,16 @@
 //! `cargo xtask chaos`: real processes that are killed and stopped (`chaos/`).
 
-use crate::step::{Outcome, cargo, run};
+use std::process::ExitCode;
 
-/// Runs it as it was asked to.
-pub(crate) fn run_with(options: &[String]) -> Outcome {
-    run(cargo("run --release --package chaos --").args(options))
+use crate::step::{Outcome, cargo, run, status};
+
+const RUN: &str = "run --release --package chaos --";
+
+/// Runs it as it was asked to. It says itself what went wrong, so its status is passed on: 2 for wrong options.
+pub(crate) fn run_with(options: &[String]) -> Outcome<ExitCode> {
+    let status = status(cargo(RUN).args(options))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Some 80 seconds, with each step of a refresh met by a kill and by a stop.
@@ -22,5 +28,5 @@ fn step(options: &str) -> Outcome {
         println!("left out: it kills and stops processes by signals, which are Unix's");
         return Ok(());
     }
-    run(cargo("run --release --package chaos --").args(options.split(' ')))
+    run(cargo(RUN).args(options.split(' ')))
 }

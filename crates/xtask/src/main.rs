@@ -42,15 +42,16 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match Task::parse() {
-        Task::Test => step::run_all(&[test::STEPS]),
-        Task::Model => model::check_all(),
+        Task::Test => step::run_all(&[test::STEPS]).map(done),
+        Task::Model => model::check_all().map(done),
         Task::Chaos { options } => chaos::run_with(&options),
-        Task::Simulate { seeds, seed } => simulate::run_seeds(seeds, seed),
-        Task::Ci => step::run_all(&[ci::STEPS, test::STEPS]),
+        Task::Simulate { seeds, seed } => simulate::run_seeds(seeds, seed).map(done),
+        Task::Ci => step::run_all(&[ci::STEPS, test::STEPS]).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(sentence) => {
             eprintln!("error: {sentence}");
             ExitCode::FAILURE

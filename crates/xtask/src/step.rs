@@ -1,9 +1,9 @@
 //! Named steps that run in order until one fails, and the commands they are made of.
 
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
     time::Instant,
 };
 
@@ -42,6 +42,11 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     output(command).map(drop)
 }
 
+/// Runs `command`, its output going where ours goes, and leaves it to the caller what its status means.
+pub(crate) fn status(command: &mut Command) -> Outcome<ExitStatus> {
+    prepare(command).status().map_err(|error| not_started(command, &error))
+}
+
 /// Runs `command` and returns what it printed to stdout.
 pub(crate) fn capture(command: &mut Command) -> Outcome<String> {
     prepare(command).stdout(Stdio::piped());
@@ -68,8 +73,12 @@ fn output(command: &mut Command) -> Outcome<Vec<u8>> {
     match command.output() {
         Ok(output) if output.status.success() => Ok(output.stdout),
         Ok(output) => Err(format!("`{}` ended with {}.", shown(command), output.status)),
-        Err(error) => Err(format!("`{}` did not start: {error}.", shown(command))),
+        Err(error) => Err(not_started(command, &error)),
     }
+}
+
+fn not_started(command: &Command, error: &io::Error) -> String {
+    format!("`{}` did not start: {error}.", shown(command))
 }
 
 /// The command as one would type it: without the path of the program.
