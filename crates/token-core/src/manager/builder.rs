@@ -144,8 +144,11 @@ impl TokenManagerBuilder {
         self
     }
 
-    /// Sets the longest that the server may go on with a request after its sender has given up; an unknown outcome is
-    /// left alone for a little longer than this. Default: 10 seconds.
+    /// Sets the longest that the server may go on with a request after its sender has given up. Default: 10 seconds.
+    ///
+    /// An unknown outcome is left alone for this and a tenth more. So is the refresh of a process that the store knows to be
+    /// dead. One that is stopped, or of which the store knows nothing, holds up the others, once they have no valid token,
+    /// for (1 s + [`exchange_deadline`](Self::exchange_deadline) + this) × 1.1: by default 23.1 seconds.
     pub fn server_drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
