@@ -73,7 +73,8 @@ pub struct Builder {
 }
 
 impl FileStore {
-    /// Opens the store in this directory. If there is none it is created, readable by this user alone.
+    /// Opens the store in this directory. If there is none it is created, with those above it that are missing, all readable
+    /// by this user alone.
     ///
     /// It reads the directory and may wait for the disk, so open it before the runtime is busy.
     ///
