@@ -18,12 +18,12 @@ pub use self::wait::{event, poll_once, soon, until, waiting};
 /// Any error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The README's code is compiled and run.
+/// The README's program is compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// And so is that of `docs/composition.md`.
+/// And so is the code of `docs/composition.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/composition.md")]
 struct Composition;
