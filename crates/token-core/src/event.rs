@@ -12,6 +12,7 @@
 //! | [`SeedTaken`](Event::SeedTaken) | INFO | `seed taken over` |
 //! | [`Throttled`](Event::Throttled) | WARN | `refusals come too fast, their refresh is put off` |
 //! | [`CommitDelayed`](Event::CommitDelayed) | ERROR | `store failed to take new tokens, serving from memory` |
+//! | [`HolderOverdue`](Event::HolderOverdue) | WARN | `refresh of another process is overdue, waiting for it` |
 //! | [`TakenOver`](Event::TakenOver) | WARN | `refresh of a process that is gone taken over` |
 //! | [`RecordRepaired`](Event::RecordRepaired) | ERROR | `store fell back or lost the record, repaired` |
 //! | [`RecordSetAside`](Event::RecordSetAside) | ERROR | `unreadable record set aside` |
@@ -72,6 +73,9 @@ pub enum Event {
     },
     /// The store failed to take an answer. It is served from memory and stored as soon as that works.
     CommitDelayed,
+    /// Another process should have ended its refresh long ago, and may be stopped. It is left alone until whatever it sent
+    /// must be over, and then [taken over](Self::TakenOver).
+    HolderOverdue,
     /// An intent of a process that went away was taken over.
     TakenOver,
     /// The store showed less than this process had seen, and was repaired.
@@ -111,6 +115,9 @@ impl Event {
             Self::SeedTaken { version } => tracing::info!(grant, %version, "seed taken over"),
             Self::CommitDelayed => {
                 tracing::error!(grant, "store failed to take new tokens, serving from memory");
+            }
+            Self::HolderOverdue => {
+                tracing::warn!(grant, "refresh of another process is overdue, waiting for it");
             }
             Self::TakenOver => {
                 tracing::warn!(grant, "refresh of a process that is gone taken over")
@@ -201,6 +208,6 @@ mod tests {
             assert!(found, "{row}");
             rows += 1;
         }
-        assert_eq!(rows, 12);
+        assert_eq!(rows, 13);
     }
 }

@@ -234,6 +234,7 @@ impl TokenManagerBuilder {
             may_regress: capabilities.may_regress,
             dice: fastrand::f64(),
         };
+        policy.validate()?;
         let inner = Arc::new(Inner {
             store_key: key.to_store_key(),
             events: EventSender::new(key.to_string()),

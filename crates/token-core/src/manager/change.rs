@@ -1,7 +1,6 @@
 //! Login, update and logout: changes by hand, which win over whatever is under way.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -13,11 +12,15 @@ use crate::store::{Expect, Stamp, StoreError, StoreErrorKind, Versioned};
 
 use super::boarding::{Boarding, Cause};
 use super::driver::POLL;
+use super::first;
 use super::flight::history;
 use super::inner::Inner;
 
 /// How often a change tries again when others write at the same time.
 const TRIES: usize = 32;
+
+/// How often a change that goes on from the newest tokens looks whether the store has them, a poll apart.
+const REPAIR_LOOKS: usize = 8;
 
 /// Why a change has nothing to go on from.
 enum NotFound {
@@ -28,6 +31,11 @@ enum NotFound {
 
 fn too_many_tries() -> StoreError {
     let what = format!("{TRIES} tries met another write each");
+    StoreError::new(StoreErrorKind::Refused, what)
+}
+
+fn newest_not_taken() -> StoreError {
+    let what = "it has not taken the newest tokens yet, from which the change would go on";
     StoreError::new(StoreErrorKind::Refused, what)
 }
 
@@ -95,28 +103,37 @@ impl Inner {
     }
 
     /// What keeps a refresh token must not keep one that a store has fallen back to: the newest is brought back first, by
-    /// whoever has it.
+    /// whoever has it. A store that does not take it ends the change: it would wait as long as the store fails.
     async fn settle_to_keep(self: &Arc<Self>) -> Result<(), Error> {
+        let mut looks = 0;
+        let mut failed = None;
         loop {
             self.look().await;
-            let unsettled = {
-                let state = self.state();
-                if state.replica.needs_repair() {
-                    Some(Duration::ZERO)
-                } else {
-                    state.replica.unsettled(self.clock.now())
-                }
+            let (repair, unsettled) = {
+                let replica = &self.state().replica;
+                (replica.needs_repair(), replica.unsettled(self.clock.now()))
             };
-            match unsettled {
-                None => return Ok(()),
-                Some(Duration::ZERO) => {
-                    let demand = Demand { repair: true, ..Demand::default() };
-                    if let Boarding::Flight(flight) = self.board(demand, Cause::Need)? {
-                        flight.landed().await?;
-                    }
-                }
-                Some(wait) => self.clock.sleep(wait.min(POLL)).await,
+            if !repair {
+                let Some(wait) = unsettled else { return Ok(()) };
+                self.clock.sleep(wait.min(POLL)).await;
+                continue;
             }
+            if looks == REPAIR_LOOKS {
+                return Err(failed.unwrap_or_else(|| self.not_made(newest_not_taken())));
+            }
+            looks += 1;
+            let demand = Demand { repair: true, ..Demand::default() };
+            if let Boarding::Flight(flight) = self.board(demand, Cause::Need)? {
+                // Not until it lands: one that serves from memory has landed, and tries to store on.
+                let ended = first(flight.ended(), self.clock.sleep(POLL)).await.is_ok();
+                if !ended || !self.state().replica.needs_repair() {
+                    continue;
+                }
+                if flight.repairs {
+                    failed = flight.landed().await.err();
+                }
+            }
+            self.clock.sleep(POLL).await;
         }
     }
 

@@ -59,10 +59,13 @@ impl Inner {
                 "the store did not confirm that the intent lasts, so nothing was sent; see that its replicas work; it is \
                  tried again by itself",
             ),
-            Failure::Late => Error::new(
+            Failure::Late { took } => Error::new(
                 key,
                 ErrorKind::Store,
-                "the store took too long to note the intent, so nothing was sent; it is tried again by itself",
+                format!(
+                    "the store took {took:.1?} to note the intent, too long to act on it, so nothing was sent; see what \
+                     slows the store down (a lock that is held, a disk, a network); it is tried again by itself"
+                ),
             ),
             Failure::Interrupted => self.interrupted(),
             Failure::ShutDown => self.shut_down(),
@@ -88,6 +91,7 @@ impl Inner {
             self.events.send(match note {
                 Note::SeedTaken(version) => Event::SeedTaken { version },
                 Note::Adopted(version) => Event::Adopted { version },
+                Note::HolderOverdue => Event::HolderOverdue,
                 Note::TakenOver => Event::TakenOver,
                 Note::RecordRepaired => Event::RecordRepaired,
                 Note::CommitDelayed => Event::CommitDelayed,

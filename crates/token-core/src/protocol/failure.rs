@@ -19,7 +19,7 @@ pub(crate) enum Failure {
     /// The store did not confirm that the intent lasts, so nothing was sent.
     NotDurable,
     /// The intent took longer than the send gate allows, so nothing was sent.
-    Late,
+    Late { took: Duration },
     /// The flight was dropped: its runtime went away.
     Interrupted,
     /// The manager was shut down while the flight waited for others, so nothing was sent.
@@ -56,7 +56,7 @@ impl Failure {
             Self::NeedsLogin(_)
             | Self::Store(_)
             | Self::NotDurable
-            | Self::Late
+            | Self::Late { .. }
             | Self::Interrupted
             | Self::ShutDown => true,
         }
@@ -72,9 +72,11 @@ impl Failure {
                 }
             },
             Self::OutcomeUnknown { wait, .. } => Retry::After { at_least: Some(*wait) },
-            Self::Store(_) | Self::NotDurable | Self::Late | Self::Interrupted | Self::ShutDown => {
-                Retry::After { at_least: None }
-            }
+            Self::Store(_)
+            | Self::NotDurable
+            | Self::Late { .. }
+            | Self::Interrupted
+            | Self::ShutDown => Retry::After { at_least: None },
         }
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::config_error::ConfigError;
 use crate::freshness::Freshness;
 use crate::guard::Guard;
 
@@ -26,13 +27,32 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// A grace window that would never be used is no setting but a mistake.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let Some(grace) = self.grace.filter(|grace| grace.open() <= self.settling()) else {
+            return Ok(());
+        };
+        let (window, drain) = (grace.window(), self.drain);
+        // Rounded up, or the value that it names would be refused too.
+        let shortest = (GraceWindow::shortest(self.settling()).as_secs_f64() * 10.0).ceil() / 10.0;
+        Err(ConfigError::new(format!(
+            "the grace window of {window:?} would never be used: with a server drain of {drain:?} only one longer than \
+             {shortest}s helps; lower the server drain if the server is done with a request sooner, or set no window"
+        )))
+    }
+
+    /// The longest that a process which is neither stopped nor gone has an intent in the record.
+    pub(crate) fn longest_attempt(&self) -> Duration {
+        self.send_gate + self.exchange_deadline
+    }
+
     /// How long another's intent is left alone: until its request must be over. Timed by the observer on its own
     /// monotonic clock; the tenth is for clocks that do not run alike.
     pub(crate) fn quarantine(&self) -> Duration {
         if !Guard::Quarantine.on() {
             return Duration::ZERO;
         }
-        (self.send_gate + self.exchange_deadline + self.drain).mul_f64(1.1)
+        (self.longest_attempt() + self.drain).mul_f64(1.1)
     }
 
     /// How long after the last sign of a request its server may still act on it.
@@ -49,6 +69,6 @@ impl Policy {
         if !Guard::SettleBarrier.on() {
             return Duration::ZERO;
         }
-        (self.send_gate + self.exchange_deadline + self.drain).mul_f64(1.1)
+        (self.longest_attempt() + self.drain).mul_f64(1.1)
     }
 }

@@ -58,7 +58,8 @@ impl Replica {
                 return Action::AskHolder { attempt };
             }
             let at_most = if asks { left.min(ASK_AGAIN) } else { left };
-            return self.watch(seen.stamp, at_most);
+            let until_overdue = self.until_overdue(ctx);
+            return self.watch(seen.stamp, at_most.min(until_overdue));
         }
         if let Some(Some(seen)) = &mut self.seen
             && !std::mem::replace(&mut seen.taken_over, true)
@@ -66,6 +67,20 @@ impl Replica {
             self.notes.push(Note::TakenOver);
         }
         self.outcome_unknown(seen, false, now, ctx)
+    }
+
+    /// How long it is until a holder that lives must have ended its attempt; that it did not is told once.
+    fn until_overdue(&mut self, ctx: &Context<'_>) -> Duration {
+        let Some(Some(seen)) = &mut self.seen else { return Duration::MAX };
+        let due = seen.since.saturating_add(self.policy.longest_attempt());
+        let left = due.saturating_sub(ctx.now.monotonic());
+        if !left.is_zero() {
+            return left;
+        }
+        if seen.holder_gone.is_none() && !std::mem::replace(&mut seen.overdue, true) {
+            self.notes.push(Note::HolderOverdue);
+        }
+        Duration::MAX
     }
 
     /// The answer is about the attempt that was asked about: another may be in the record by now.
@@ -170,7 +185,7 @@ impl Replica {
         }
         let age = ctx.now.monotonic().saturating_sub(asked.monotonic());
         if age >= self.policy.send_gate && Guard::SendGate.on() {
-            return self.close(Expect::Is(stamp), base, Failure::Late, ctx);
+            return self.close(Expect::Is(stamp), base, Failure::Late { took: age }, ctx);
         }
         if let Some(attempt) = &mut self.attempt {
             attempt.fate = Fate::Unknown { since: None };

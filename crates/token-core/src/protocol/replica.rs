@@ -35,6 +35,8 @@ pub(crate) enum Note {
     SeedTaken(Version),
     /// The store had newer tokens.
     Adopted(Version),
+    /// Another process should have been answered, or have given up, and its intent is still there.
+    HolderOverdue,
     TakenOver,
     RecordRepaired,
     CommitDelayed,
@@ -95,6 +97,7 @@ pub(super) struct Seen {
     pub(super) holder_gone: Option<Duration>,
     /// When the store was last asked that (monotonic).
     pub(super) holder_asked: Option<Duration>,
+    pub(super) overdue: bool,
     pub(super) taken_over: bool,
 }
 
@@ -261,6 +264,7 @@ impl Replica {
             unsettled_since: unsettled.then_some(monotonic),
             holder_gone: None,
             holder_asked: None,
+            overdue: false,
             taken_over: false,
         }));
         true

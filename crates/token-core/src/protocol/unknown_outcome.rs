@@ -29,13 +29,22 @@ pub enum UnknownOutcome {
     RequireLogin,
 }
 
+/// What a request may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(1);
+
+/// The part of a grace window that is left when clocks do not run alike.
+const OPEN_SHARE: f64 = 0.9;
+
 /// For how long an authorization server accepts a refresh token that was used already, and what it answers then.
 ///
 /// Within the window a lost answer is nothing: the token is presented again, by the same process at once if the window is
 /// longer than the server may go on with the first request (`server_drain`). Nobody knows
 /// when the server began to count, so a token counts as used since it was last known not to be, and the window ends for us
-/// a second and a tenth of its length before it does for the server. A process that did not look at the record shortly
-/// before somebody else's attempt knows nothing of the kind, and falls back to the rule of [`UnknownOutcome`].
+/// a second and a tenth of its length before it does for the server: after 0.9 × `window` − 1 s. What is left must be
+/// longer than 1.1 × `server_drain`, or the window would never be used, and
+/// [`build`](crate::TokenManagerBuilder::build) says so: with the default of 10 s it takes a window of more than 13.4 s. A
+/// process that did not look at the record shortly before somebody else's attempt knows nothing of the kind, and falls back
+/// to the rule of [`UnknownOutcome`].
 ///
 /// # Example
 ///
@@ -98,7 +107,12 @@ impl GraceWindow {
         if !Guard::GraceWindow.on() {
             return Duration::MAX;
         }
-        self.window.mul_f64(0.9).saturating_sub(Duration::from_secs(1))
+        self.window.mul_f64(OPEN_SHARE).saturating_sub(ARRIVAL)
+    }
+
+    /// The window that is open for no longer than this.
+    pub(super) fn shortest(open: Duration) -> Duration {
+        (open + ARRIVAL).div_f64(OPEN_SHARE)
     }
 }
 

@@ -4,6 +4,7 @@ use super::faulty::{Faulty, Lagging};
 use super::regressions::{LONG, long};
 use super::{Script, TestStore, builder, run, settle};
 use crate::clock::ManualClock;
+use crate::error::ErrorKind;
 use crate::manager::TokenManager;
 use crate::refresher::{RefreshError, Spends};
 use crate::store::{MemoryStore, TokenStore};
@@ -348,5 +349,42 @@ fn a_store_whose_reads_lag_is_not_repaired_in_a_loop() {
         assert!(loads <= 12, "{loads} reads in three seconds");
         *store.shown.lock().unwrap() = None;
         assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-2");
+    });
+}
+
+#[test]
+fn an_update_ends_though_the_store_takes_no_answer_and_does_not_ask_it_in_a_loop() {
+    run(async {
+        let (clock, store) = (ManualClock::new(), Faulty::default());
+        let gate = Arc::new(Semaphore::new(0));
+        let script = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        let first = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { tokens.token().await }
+        });
+        settle().await;
+        store.read_only.store(true, Ordering::SeqCst);
+        gate.add_permits(1);
+        first.await.unwrap().unwrap();
+
+        let update = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { tokens.update(TokenSet::new("by-hand")).await }
+        });
+        settle().await;
+        let before = store.loads.load(Ordering::SeqCst);
+        long().await;
+        let loads = store.loads.load(Ordering::SeqCst) - before;
+        assert!(loads <= 2, "{loads} reads while the clock stood still");
+        assert!(!update.is_finished());
+        for _ in 0..20 {
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+        assert!(update.is_finished(), "it waits for ever");
+        let error = update.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+        assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-1");
     });
 }

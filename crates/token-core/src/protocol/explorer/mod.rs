@@ -5,6 +5,8 @@
 //! the quarantine. What is not: that anybody's steps follow each other soon.
 
 mod process;
+mod steps;
+mod store;
 mod world;
 
 use std::collections::HashSet;

@@ -1,26 +1,20 @@
-//! The processes, the store, the server and what is on its way between them: one state, and the steps from it.
+//! The processes, the store, the server and what is on its way between them: one state, and what a step makes of it.
 
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::{self, Debug, Write};
-use std::future::Future;
+use std::fmt::{self, Write};
 use std::hash::Hasher;
-use std::pin::pin;
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use super::process::{LIFETIME, Process, generation_of, spends, tokens};
+use super::steps::Step;
+use super::store::Store;
 use super::{Found, Scope};
 use crate::clock::Moment;
-use crate::key::{StoreKey, TokenKey};
-use crate::protocol::UnknownOutcome;
-use crate::protocol::action::{Action, Context, Event, Swapped};
-use crate::protocol::replica::{Demand, Fate, History, Note, Stored};
-use crate::record::{Record, State};
+use crate::protocol::action::{Action, Context, Event};
+use crate::protocol::replica::{Demand, Fate, Note};
+use crate::record::Record;
 use crate::refresher::RefreshError;
-use crate::store::{
-    Durability, Expect, Liveness, MemoryStore, Stamp, StoreError, StoreErrorKind, Swap, TokenStore,
-    Versioned,
-};
+use crate::store::{Expect, Liveness, Stamp, StoreError, StoreErrorKind};
 use crate::token::TokenSet;
 use crate::version::Version;
 
@@ -34,66 +28,30 @@ impl fmt::Write for Hashed {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    Begin(usize),
-    /// Performs the action that the process waits for. The process goes on at once: that nobody else sees, so a later
-    /// time would lead to the same. Only the send gate looks at the time between.
-    Perform(usize),
-    /// Performs it, and the process is paused before it sees the result.
-    PerformAndPause(usize),
-    /// The store fails: before or after the write.
-    FailStore {
-        process: usize,
-        applied: bool,
-    },
-    /// The process sees the result, and goes on.
-    Deliver(usize),
-    NotSent(usize),
-    Send(usize),
-    /// The server carries a request out, whether its sender waits or not.
-    Serve(usize),
-    GiveUp(usize),
-    Crash(usize),
-    JumpPastQuarantine,
-    JumpPastExpiry,
-}
-
 #[derive(Clone, Debug)]
 pub(super) struct World {
-    scope: Scope,
-    processes: Vec<Process>,
-    store: Forked,
-    key: StoreKey,
+    pub(super) scope: Scope,
+    pub(super) processes: Vec<Process>,
+    pub(super) store: Store,
     pub(super) server: Server,
-    requests: Vec<Request>,
+    pub(super) requests: Vec<Request>,
     start: Moment,
-    now: Moment,
-    crashes: u32,
-    store_faults: u32,
-    jumps: u32,
+    pub(super) now: Moment,
+    pub(super) crashes: u32,
+    pub(super) store_faults: u32,
+    pub(super) jumps: u32,
     pub(super) path: Vec<Step>,
-}
-
-/// A store whose clones go ways of their own.
-#[derive(Debug)]
-struct Forked(MemoryStore);
-
-impl Clone for Forked {
-    fn clone(&self) -> Self {
-        Self(self.0.fork())
-    }
 }
 
 /// The authorization server: one live refresh token, named by its generation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
     pub(super) live: u64,
-    revoked: bool,
+    pub(super) revoked: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Request {
+pub(super) struct Request {
     /// Who waits for the answer: the process, its incarnation, and which of its steps sent it.
     from: (usize, u8, u64),
     generation: u64,
@@ -106,8 +64,7 @@ impl World {
         let world = Self {
             scope,
             processes,
-            store: Forked(MemoryStore::new()),
-            key: TokenKey::new("explored").unwrap().to_store_key(),
+            store: Store::new(),
             server: Server::default(),
             requests: Vec::new(),
             start: now,
@@ -121,113 +78,21 @@ impl World {
             let seed = world.processes[0].replica.seed.clone().unwrap();
             let record = Record::brought(Version::FIRST, seed.tokens, seed.at)
                 .with_seeds(Vec::new(), Some(seed.fingerprint));
-            world.swap(Expect::Absent, Stamp::from_bytes([9; 16]), &record);
+            world.store.swap(Expect::Absent, Stamp::from_bytes([9; 16]), &record);
         }
         world
     }
 
     pub(super) fn fingerprint(&self) -> u64 {
         let mut text = Hashed(DefaultHasher::new());
-        let stored = self.stored();
+        let stored = self.store.stored();
         let Self { processes, server, requests, now, crashes, store_faults, jumps, .. } = self;
         let rest = (server, requests, now, crashes, store_faults, jumps);
         write!(text, "{processes:?}{stored:?}{rest:?}").unwrap();
         text.0.finish()
     }
 
-    pub(super) fn steps(&self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        if self.server.revoked {
-            return steps;
-        }
-        for (n, process) in self.processes.iter().enumerate() {
-            match (&process.action, &process.result) {
-                // Processes are alike, so they begin for the first time in one order.
-                (None, _)
-                    if process.flights > 0
-                        && (n == 0 || self.processes[n - 1].has_begun(self.scope)) =>
-                {
-                    steps.push(Step::Begin(n));
-                }
-                (None, _) => {}
-                (Some(_), Some(_)) => steps.push(Step::Deliver(n)),
-                (Some(Action::Exchange { .. }), None) if process.waiting => {
-                    steps.push(Step::GiveUp(n))
-                }
-                (Some(Action::Exchange { .. }), None) => {
-                    steps.push(Step::Send(n));
-                    if self.scope.pauses {
-                        steps.push(Step::NotSent(n));
-                    }
-                }
-                (Some(Action::Watch { since, at_most }), None) => {
-                    // A wait that ends without cause leads to the same wait.
-                    if *since != self.stored().map(|stored| stored.stamp)
-                        || self.is_over(process, *at_most)
-                        || self.waits_for_the_dead(process)
-                    {
-                        steps.push(Step::Perform(n));
-                    }
-                }
-                (Some(action), None) => {
-                    steps.push(Step::Perform(n));
-                    if self.scope.pauses && self.jumps > 0 && matches!(action, Action::Swap { .. })
-                    {
-                        steps.push(Step::PerformAndPause(n));
-                    }
-                    if self.store_faults > 0 && matches!(action, Action::Load | Action::Swap { .. })
-                    {
-                        steps.push(Step::FailStore { process: n, applied: false });
-                        if matches!(action, Action::Swap { .. }) {
-                            steps.push(Step::FailStore { process: n, applied: true });
-                        }
-                    }
-                }
-            }
-            if self.crashes > 0 && process.action.is_some() {
-                steps.push(Step::Crash(n));
-            }
-        }
-        for n in 0..self.requests.len() {
-            steps.push(Step::Serve(n));
-        }
-        if self.jumps > 0 && !self.is_exchanging() {
-            // Whoever holds an answer stores it before the others may present the token again: the window P, which only
-            // the rule that requires a login closes.
-            let unsaved = self.processes.iter().any(|process| process.replica.has_unsaved_answer());
-            let closed = self.scope.rule == UnknownOutcome::RequireLogin;
-            let stored = self.stored().and_then(|stored| stored.record.tokens.ends());
-            let held_off = stored.is_some_and(|end| end > self.now.wall() + self.quarantine());
-            if !unsaved || closed || held_off {
-                steps.push(Step::JumpPastQuarantine);
-            }
-            if !unsaved || closed {
-                steps.push(Step::JumpPastExpiry);
-            }
-        }
-        steps
-    }
-
-    /// Whether some process is between its decision to send and the end of its wait for the answer.
-    fn is_exchanging(&self) -> bool {
-        self.processes.iter().any(|process| matches!(process.action, Some(Action::Exchange { .. })))
-    }
-
-    fn is_over(&self, process: &Process, at_most: Duration) -> bool {
-        let asked = process.replica.phase.as_ref().map(|phase| phase.asked.monotonic());
-        asked.is_some_and(|asked| self.now.monotonic() >= asked + at_most)
-    }
-
-    /// Whether the next question would be answered otherwise than the last.
-    fn waits_for_the_dead(&self, process: &Process) -> bool {
-        let seen = process.replica.seen.as_ref().and_then(Option::as_ref);
-        match seen.filter(|seen| seen.holder_gone.is_none()).map(|seen| &seen.record.state) {
-            Some(State::InFlight { attempt }) => self.holder(*attempt) == Liveness::Dead,
-            _ => false,
-        }
-    }
-
-    fn holder(&self, attempt: Stamp) -> Liveness {
+    pub(super) fn holder(&self, attempt: Stamp) -> Liveness {
         let [process, incarnation, ..] = attempt.to_bytes();
         let gone = self.processes[usize::from(process) - 1].incarnation > incarnation;
         if gone && self.scope.tells_dead_holder { Liveness::Dead } else { Liveness::Alive }
@@ -236,7 +101,7 @@ impl World {
     pub(super) fn take(&mut self, step: Step, found: &mut Found) {
         let live = self.server.live;
         let known_before = self.is_known(live);
-        let stored_before = self.stored().map(|stored| stored.record.version);
+        let stored_before = self.store.stored().map(|stored| stored.record.version);
         match step {
             Step::Begin(n) => self.begin(n),
             Step::Perform(n) => {
@@ -297,7 +162,7 @@ impl World {
             Step::JumpPastQuarantine => self.jump(self.quarantine()),
             Step::JumpPastExpiry => self.jump(LIFETIME),
         }
-        let stored_after = self.stored().map(|stored| stored.record.version);
+        let stored_after = self.store.stored().map(|stored| stored.record.version);
         assert!(stored_after >= stored_before, "the stored version went down: {:?}", self.path);
         // Only the network and a crash may lose the live token; no decision may.
         let by_decision = !matches!(step, Step::Crash(_) | Step::GiveUp(_) | Step::Serve(_));
@@ -322,9 +187,9 @@ impl World {
     /// Performs a process's action on the store, or ends its wait.
     fn perform(&mut self, n: usize) -> Event {
         match self.processes[n].action.clone() {
-            Some(Action::Load) => Event::Loaded(Ok(self.stored())),
+            Some(Action::Load) => Event::Loaded(Ok(self.store.stored())),
             Some(Action::Swap { expect, stamp, record }) => {
-                Event::Swapped(Ok(self.swap(expect, stamp, &record)))
+                Event::Swapped(Ok(self.store.swap(expect, stamp, &record)))
             }
             Some(Action::AskHolder { attempt }) => Event::Holder(self.holder(attempt)),
             _ => {
@@ -335,22 +200,6 @@ impl World {
                 Event::Woken
             }
         }
-    }
-
-    fn swap(&self, expect: Expect, stamp: Stamp, record: &Record) -> Swapped {
-        let new = Versioned::new(stamp, record.encode(&self.key));
-        match ready(self.store.0.compare_and_swap(&self.key, expect, &new, Durability::Durable))
-            .unwrap()
-        {
-            Swap::Won { .. } => Swapped::Won { durable: true, history: History::Unbroken },
-            Swap::Lost(_) => Swapped::Lost(self.stored()),
-        }
-    }
-
-    fn stored(&self) -> Option<Stored> {
-        let (versioned, _) = ready(self.store.0.load(&self.key)).unwrap()?;
-        let record = Record::decode(versioned.bytes(), &self.key).unwrap();
-        Some(Stored { stamp: versioned.stamp(), record, history: History::Unbroken })
     }
 
     fn deliver(&mut self, n: usize, found: &mut Found) {
@@ -403,7 +252,7 @@ impl World {
 
     /// When the newest access token that anybody has ends (wall).
     fn serves_until(&self) -> Option<Duration> {
-        let stored = self.stored().and_then(|stored| stored.record.tokens.ends());
+        let stored = self.store.stored().and_then(|stored| stored.record.tokens.ends());
         let known = |process: &Process| {
             process.replica.known().and_then(|known| known.record.tokens.ends())
         };
@@ -411,7 +260,7 @@ impl World {
     }
 
     /// How long nobody's intent is touched: to the end of this the shorter jumps go.
-    fn quarantine(&self) -> Duration {
+    pub(super) fn quarantine(&self) -> Duration {
         let policy = &self.processes[0].replica.policy;
         if self.scope.tells_dead_holder { policy.settling() } else { policy.quarantine() }
     }
@@ -426,8 +275,8 @@ impl World {
     /// Whether the refresh token of this generation is anywhere where it is not lost.
     fn is_known(&self, generation: u64) -> bool {
         let is = |tokens: &TokenSet| generation_of(tokens) == generation;
-        self.stored().is_some_and(|stored| is(&stored.record.tokens))
-            || (self.stored().is_none() && generation == 0)
+        self.store.stored().is_some_and(|stored| is(&stored.record.tokens))
+            || (self.store.stored().is_none() && generation == 0)
             || self.processes.iter().any(|process| {
                 let answered = match process.replica.attempt.as_ref().map(|attempt| &attempt.fate) {
                     Some(Fate::Answered { record, .. }) => is(&record.tokens),
@@ -441,13 +290,5 @@ impl World {
                     || arrived
                     || process.replica.known().is_some_and(|known| is(&known.record.tokens))
             })
-    }
-}
-
-/// The output of a future that never waits, as those of a memory store do not.
-fn ready<F: Future<Output: Debug>>(future: F) -> F::Output {
-    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("a memory store answers at once"),
     }
 }

@@ -41,7 +41,7 @@ impl Reached {
     pub(super) fn note(&mut self, note: Note) {
         self.sight(match note {
             Note::SeedTaken(_) => "seed taken",
-            Note::TakenOver | Note::Adopted(_) => return,
+            Note::HolderOverdue | Note::TakenOver | Note::Adopted(_) => return,
             Note::RecordRepaired => "record repaired",
             Note::CommitDelayed => "commit delayed",
             Note::Sibling => "sibling",
@@ -88,7 +88,7 @@ impl Reached {
             (_, Some(At::Closing { failure: Failure::NotDurable, .. })) if acquiring => {
                 self.sight("intent undone: not durable");
             }
-            (_, Some(At::Closing { failure: Failure::Late, .. })) if acquiring => {
+            (_, Some(At::Closing { failure: Failure::Late { .. }, .. })) if acquiring => {
                 self.sight("intent undone: late");
             }
             (_, Some(At::Preparing { note: Note::RecordRepaired, pending }))

@@ -91,7 +91,7 @@ impl Scenario {
             1 => Rotation::Omit,
             _ => Rotation::Rotate,
         };
-        let window = [5, 30, 60, 300][rng.usize(..4)] * SECOND;
+        let window = [15, 30, 60, 300][rng.usize(..4)] * SECOND;
         let grace = match rng.u8(..8) {
             0 => Some((Grace::SamePair, window)),
             1 => Some((Grace::NewPair, window)),

@@ -30,6 +30,12 @@ fn an_intent_of_somebody_who_may_live_is_left_alone_for_the_quarantine() {
         next.liveness = liveness;
         next.refresh().unwrap();
         assert_eq!(next.waited(), next.replica.policy.quarantine());
+        let notes = next.replica.take_notes();
+        assert_eq!(
+            notes[1..],
+            [Note::HolderOverdue, Note::TakenOver],
+            "each told once, in this order"
+        );
     }
 }
 

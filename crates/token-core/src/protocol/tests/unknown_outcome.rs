@@ -134,12 +134,28 @@ fn a_record_that_was_brought_back_does_not_open_the_window_again() {
 }
 
 #[test]
-fn a_window_shorter_than_the_server_may_take_is_not_used_at_once() {
-    // The first request may still be carried out, and then it must find the window open.
-    let grace = GraceWindow::new_pair(Duration::from_secs(12));
-    let mut process = process(Some(grace), UnknownOutcome::PresentAgain);
-    lose(&mut process, Duration::ZERO).unwrap_err();
-    assert_eq!(process.presented, ["seed"]);
+fn a_window_that_could_never_be_used_is_refused_and_any_other_is_used() {
+    // The first request may still be carried out within 11 s, and then it must find the window open.
+    for (window, used) in [(13_300, false), (14_000, true)] {
+        let window = Duration::from_millis(window);
+        let kinds: [fn(Duration) -> GraceWindow; 3] =
+            [GraceWindow::same_pair, GraceWindow::new_pair, GraceWindow::previous_only];
+        for grace in kinds.map(|kind| kind(window)) {
+            let mut process = process(Some(grace), UnknownOutcome::RequireLogin);
+            assert_eq!(process.replica.policy.validate().is_ok(), used, "{grace:?}");
+            if let Err(Failure::OutcomeUnknown { wait, .. }) = lose(&mut process, Duration::ZERO) {
+                process.wait(wait);
+                let _ = process.refresh();
+            }
+            assert_eq!(process.presented.len() == 2, used, "{grace:?}");
+        }
+    }
+    let mut process =
+        process(Some(GraceWindow::new_pair(Duration::from_secs(10))), UnknownOutcome::RequireLogin);
+    let refused = process.policy().validate().unwrap_err().to_string();
+    assert!(refused.contains("longer than 13.4s"), "{refused}");
+    process.policy().drain = Duration::from_secs(7);
+    process.policy().validate().unwrap();
 }
 
 #[test]
