@@ -18,9 +18,11 @@ pub(crate) fn kill() -> Outcome {
     step("--store file --kills 200")
 }
 
-/// The same checker has to see what a lock that ends by itself loses.
+/// The same checker has to see what a lock that ends by itself loses. It mostly does so within 60 kills, some 25 seconds;
+/// when and whom they meet is chance, so a run without a loss is made longer before it counts.
 pub(crate) fn lose() -> Outcome {
-    step("--store file --kills 60 --protocol ttl-lock")
+    let options = |kills: u32| format!("--store file --kills {kills} --protocol ttl-lock");
+    step(&options(60)).or_else(|_| step(&options(150))).or_else(|_| step(&options(300)))
 }
 
 fn step(options: &str) -> Outcome {
