@@ -54,6 +54,7 @@ impl Flaw {
         Arc::new(Data {
             flaw: self,
             entries: Mutex::default(),
+            swapping: Mutex::default(),
             sequence: AtomicI64::new(0),
             before: Mutex::default(),
             failing: Mutex::default(),
@@ -76,6 +77,8 @@ struct Entry {
 pub(crate) struct Data {
     flaw: Flaw,
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// Held from the last look at a record until what replaces it is written.
+    swapping: Mutex<()>,
     sequence: AtomicI64,
     before: Mutex<BTreeMap<String, Entry>>,
     failing: Mutex<Option<StoreErrorKind>>,
@@ -259,6 +262,7 @@ impl TokenStore for Client {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         // Looked at again by all but the one that is to be wrong about it.
+        let _swapping = data.swapping.lock().unwrap();
         if !matches!(flaw, Flaw::TwoWinners | Flaw::Torn | Flaw::HalfWhenDropped)
             && !data.met(key, expect)
         {
