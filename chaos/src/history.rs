@@ -38,6 +38,10 @@ pub(crate) enum What {
 
     // What a process tells.
     Ready,
+    /// The machine gave it no time since then.
+    Starved {
+        since: At,
+    },
     /// It has reached the step that it was armed for, and waits.
     Reached(Step),
     /// A load is over, which began at `began`.

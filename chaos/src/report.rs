@@ -55,6 +55,10 @@ pub(crate) fn print(options: &Run, seed: u64, outcome: &Outcome, findings: &Find
         "callers' waits: p99, max [s]",
         format!("{}, {}", at(&findings.waits, 0.99), at(&findings.waits, 1.0)),
     );
+    row(
+        "longest without time on the machine [s]",
+        format!("{:.2}", findings.starved.as_secs_f64()),
+    );
     row("violations", findings.violations.len().to_string());
 }
 
@@ -71,6 +75,7 @@ fn line(options: &Run, seed: u64, outcome: &Outcome, findings: &Findings) -> ser
         "seconds": outcome.took.as_secs_f64(),
         "kills": outcome.kills,
         "stops": outcome.stops,
+        "starved_max_seconds": findings.starved.as_secs_f64(),
         "steps_killed": steps(outcome, Manner::Kill),
         "steps_stopped": steps(outcome, Manner::Stop),
         "steps": Step::ALL.len(),

@@ -34,6 +34,8 @@ pub(crate) struct Findings {
     pub(crate) takeovers: Vec<Duration>,
     /// How long callers waited, where it was not at once; sorted.
     pub(crate) waits: Vec<Duration>,
+    /// The longest that a busy machine gave a process no time.
+    pub(crate) starved: Duration,
 }
 
 /// A rule that was broken, and where in the history to look.
@@ -124,6 +126,7 @@ pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
         losses,
         takeovers: takeovers::all(&past, &chains, &outcome.entries),
         waits,
+        starved: past.starved,
     }
 }
 

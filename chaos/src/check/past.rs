@@ -14,7 +14,7 @@ use crate::time::At;
 pub(super) struct Life {
     /// When `kill -9` was sent.
     pub(super) killed: Option<At>,
-    /// From SIGSTOP to SIGCONT.
+    /// When it stood still: from SIGSTOP to SIGCONT, or while a busy machine gave it no time. In order, and apart.
     pub(super) stops: Vec<(At, At)>,
 }
 
@@ -83,6 +83,8 @@ pub(super) struct Past {
     /// The grant of each family, and the refresh token that it began with.
     pub(super) families: HashMap<u64, (u32, Mark)>,
     pub(super) end: At,
+    /// The longest that a process that nobody had stopped got no time.
+    pub(super) starved: Duration,
     /// Token requests that no process has told of, or with tokens that the server never issued.
     pub(super) strangers: Vec<Request>,
 }
@@ -99,6 +101,7 @@ impl Past {
             shown: Vec::new(),
             families: HashMap::new(),
             end: entries.last().map_or(At(0), |entry| entry.at),
+            starved: Duration::ZERO,
             strangers: Vec::new(),
         };
         let mut by_id = HashMap::new();
@@ -109,6 +112,14 @@ impl Past {
             // Who was killed while it stood stands no more.
             let end = life.killed.unwrap_or(past.end);
             life.stops.iter_mut().for_each(|(_, go)| *go = (*go).min(end));
+            life.stops.sort_unstable();
+            life.stops.dedup_by(|(stop, go), (_, until)| {
+                let overlaps = *stop <= *until;
+                if overlaps {
+                    *until = (*until).max(*go);
+                }
+                overlaps
+            });
         }
         for write in &past.writes {
             let end = write.end.as_ref().map_or(past.end, |(at, _)| *at);
@@ -131,11 +142,19 @@ impl Past {
         match &entry.what {
             What::Started => _ = self.lives.entry(process).or_default(),
             What::Killed { .. } => self.lives.entry(process).or_default().killed = Some(at),
+            What::Starved { since } => {
+                let stops = &mut self.lives.entry(process).or_default().stops;
+                if !stops.iter().any(|(stop, go)| *stop < at && *go > *since) {
+                    self.starved = self.starved.max(at.since(*since));
+                }
+                stops.push((*since, at));
+            }
             What::Stopped => {
                 self.lives.entry(process).or_default().stops.push((at, At(u64::MAX)));
             }
             What::Continued => {
-                if let Some((_, go)) = self.lives.entry(process).or_default().stops.last_mut() {
+                let stops = &mut self.lives.entry(process).or_default().stops;
+                if let Some((_, go)) = stops.iter_mut().rfind(|(_, go)| *go == At(u64::MAX)) {
                     *go = at;
                 }
             }

@@ -24,6 +24,7 @@ use crate::time::{ACCESS_LIFETIME, EXCHANGE_DEADLINE, SERVER_DRAIN, STORE_DEADLI
 mod callers;
 mod grant;
 mod log;
+mod pulse;
 mod refresher;
 mod steps;
 mod store;
@@ -44,6 +45,7 @@ const BACKOFF: (std::time::Duration, std::time::Duration) =
 /// Runs until it is killed, or until its parent is gone.
 pub(crate) fn run(options: &Replica) -> Result<(), BoxError> {
     let log = Arc::new(Log::on_stdout()?);
+    pulse::watch(&log);
     let steps = Arc::new(Steps::new(Arc::clone(&log)));
     // Two threads, so that a caller and a refresh really overlap.
     let runtime =

@@ -77,6 +77,22 @@ fn who_stood_still_while_it_sent_is_told_apart_from_who_did_before() {
 }
 
 #[test]
+fn who_got_no_time_from_a_busy_machine_stood_still() {
+    let starved = |spans: &[(u64, u64)]| {
+        let mut scene = sent();
+        for (since, until) in spans {
+            scene.tell(*until, 1, What::Starved { since: at(*since) });
+        }
+        scene.exchanged(3985, 1, 1, tokens(101));
+        again(scene, 4000).check()
+    };
+    lost(&starved(&[(1020, 3980)]), Cause::Paused);
+    lost(&starved(&[]), Cause::Avoidable);
+    // Told of twice it is one time, and the rest of its time it ran.
+    lost(&starved(&[(1020, 1200), (1020, 1200), (1020, 1200)]), Cause::Avoidable);
+}
+
+#[test]
 fn a_server_that_breaks_its_promise_is_told_apart() {
     let mut scene = sent();
     scene.kill(1011, 1);
