@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config_error::ConfigError;
+use crate::or_login::OrLogin;
 use crate::token::TokenSet;
 
 /// How new tokens are obtained: one exchange with an authorization server.
@@ -50,6 +51,33 @@ pub trait Refresher: Send + Sync + 'static {
 
     /// What an attempt with these tokens uses up. Called often, under a lock: it must not block, nor ask the manager.
     fn spends(&self, current: Option<&TokenSet>) -> Spends;
+
+    /// Falls back to a login: where there is no refresh token, and once it has died.
+    ///
+    /// The login is made by itself, so it must need nobody: a password, a client secret. It is tried once for each refresh
+    /// token that died; if it is refused, as with a wrong password, it is not made again by itself. A
+    /// [`logout`](crate::TokenManager::logout) lasts, whatever login there is.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
+    /// use token_core::{Refresher, TokenManager};
+    ///
+    /// # fn build<H: HttpEndpoint + Clone>(http: H) -> Result<TokenManager, token_core::ConfigError> {
+    /// let url = "https://auth.example.com/token";
+    /// let refresh = TokenEndpoint::refresh_token(http.clone(), url, ClientAuth::none("my-app"));
+    /// let login = TokenEndpoint::password(http, url, ClientAuth::none("my-app"), "robot", "its password");
+    /// let tokens = TokenManager::builder(refresh.or_login(login)).build()?;
+    /// # Ok(tokens)
+    /// # }
+    /// ```
+    fn or_login<L: Refresher>(self, login: L) -> OrLogin<Self, L>
+    where
+        Self: Sized,
+    {
+        OrLogin::new(self, login)
+    }
 
     /// Whether the settings can work; asked once, by [`build`](crate::TokenManagerBuilder::build).
     ///

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::protocol::{Demand, Replica};
+use crate::protocol::{Demand, Replica, logs_in};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 
@@ -60,7 +60,8 @@ impl Inner {
             return Plan::Refresh(Demand { repair: true, ..Demand::default() });
         }
         let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
-        let dead = matches!(known.record.state, RecordState::Dead { .. });
+        let dead = matches!(known.record.state, RecordState::Dead { .. })
+            && !logs_in(&known.record, &|tokens| self.refresher.spends(tokens));
         let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
             return wait(LONGEST_SLEEP);
         };

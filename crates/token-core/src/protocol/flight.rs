@@ -9,6 +9,7 @@ use crate::version::Version;
 
 use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
+use super::log_in::logs_in;
 use super::replica::{Attempt, Demand, Fate, History, Known, Note, Replica, Stored};
 
 /// The first pause between two tries to store an answer, and the longest.
@@ -183,6 +184,9 @@ impl Replica {
         if let State::Dead { reason } = seen.record.state
             && Guard::DeadIsFinal.on()
         {
+            if logs_in(&seen.record, ctx.spends) {
+                return self.log_in(&seen.record);
+            }
             return self.finish(Err(Failure::NeedsLogin(LoginReason::Dead(reason))));
         }
         match (ctx.spends)(Some(&seen.record.tokens)) {
@@ -274,7 +278,13 @@ impl Replica {
     ) -> Action {
         let version = pending.record.version;
         match event {
-            Event::Swapped(Ok(Swapped::Won { .. })) => self.wrote(pending, ctx),
+            Event::Swapped(Ok(Swapped::Won { .. })) => {
+                let goes_on = logs_in(&pending.record, ctx.spends);
+                self.wrote(pending, ctx);
+                if goes_on {
+                    return self.decide(ctx);
+                }
+            }
             Event::Swapped(Ok(Swapped::Lost(current))) => {
                 self.saw(current, ctx);
                 if let Some(Some(seen)) = &self.seen

@@ -20,6 +20,7 @@ use crate::token::TokenSet;
 mod every_order;
 mod faulty;
 mod lifetimes;
+mod or_login;
 mod regressions;
 pub(crate) mod rules;
 mod sharing;
