@@ -5,7 +5,7 @@
 //! - [`endpoint`] asks an OAuth token endpoint; [`Refresher`] is any other way to get tokens.
 //! - [`store`] is where tokens are kept.
 //! - [`http`] has the rules that adapters share: which requests get a token, what counts as a refusal, what is sent again.
-//!   `tower-token-refresh` is such an adapter.
+//!   `tower-token-refresh` and `reqwest-token-refresh` are such adapters.
 //! - [`event`] and [`Status`] are for those who watch; [`failures`] says what to do about each; [`clock`] is for tests.
 //!
 //! [`TokenManager`] has an example.

@@ -7,12 +7,11 @@ use std::task::{Context, Poll, ready};
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use token_core::http::{Attempt, Next, Replay, ReplayBody, SavedHead, Verdict};
+use token_core::http::{Drain, Refused, Replay, ReplayBody, Sent};
 use token_core::{Error, Token, TokenSource};
 use tower_service::Service;
 
 use crate::BoxError;
-use crate::drain::Drain;
 use crate::kept::Kept;
 
 type TokenFuture = Pin<Box<dyn Future<Output = Result<Token, Error>> + Send>>;
@@ -52,13 +51,13 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
-            sent: Option<Sent<S, T, B>>,
+            sent: Option<(Sent<B>, Arc<Kept<S, T>>)>,
         },
         /// Waiting for a token to replace the refused one.
         Renewing {
             renewal: TokenFuture,
             refusal: Option<Response<R>>,
-            sent: Option<Sent<S, T, B>>,
+            refused: Option<(Refused<B>, Arc<Kept<S, T>>)>,
         },
         /// Reading what is left of the refusal.
         Draining {
@@ -76,13 +75,6 @@ pin_project! {
             future: F,
         },
     }
-}
-
-/// What a replay needs to know of the first call.
-struct Sent<S, T, B: Body> {
-    token: Token,
-    again: Option<(SavedHead, Replay<B>)>,
-    kept: Arc<Kept<S, T>>,
 }
 
 impl<S, T, B, R> ResponseFuture<S, T, B, R>
@@ -104,7 +96,8 @@ where
         token: Token,
     ) -> Self {
         let (future, sent) = call(service, kept, request, replay, token);
-        Self { state: State::Calling { future, sent: Some(sent) } }
+        let sent = Some((sent, Arc::clone(kept)));
+        Self { state: State::Calling { future, sent } }
     }
 
     pub(crate) fn attaching(
@@ -131,16 +124,14 @@ fn call<S, T, B>(
     request: Request<ReplayBody<B>>,
     replay: Replay<B>,
     token: Token,
-) -> (S::Future, Sent<S, T, B>)
+) -> (S::Future, Sent<B>)
 where
     S: Service<Request<ReplayBody<B>>>,
     B: Body,
 {
     let (mut head, body) = request.into_parts();
-    let again = replay.is_possible().then(|| (SavedHead::of(&head), replay));
-    kept.policy.attach(&mut head.headers, &token);
-    let future = service.call(Request::from_parts(head, body));
-    (future, Sent { token, again, kept: Arc::clone(kept) })
+    let sent = Sent::with_token(&kept.policy, &mut head, replay, token);
+    (service.call(Request::from_parts(head, body)), sent)
 }
 
 impl<S, T, B, R> Future for ResponseFuture<S, T, B, R>
@@ -166,50 +157,40 @@ where
                         return Poll::Pending;
                     };
                     let (future, sent) = call(&mut service, kept, request, replay, token);
-                    State::Calling { future, sent: Some(sent) }
+                    State::Calling { future, sent: Some((sent, Arc::clone(kept))) }
                 }
                 StateProjection::Calling { future, sent } => {
                     let answer = ready!(future.poll(cx)).map_err(Into::into)?;
-                    let Some(sent) = sent.take() else { return Poll::Ready(Ok(answer)) };
-                    let (head, body) = answer.into_parts();
-                    let verdict = sent.kept.policy.judge(&head);
-                    let answer = Response::from_parts(head, body);
-                    if verdict == Verdict::Accepted {
+                    let Some((sent, kept)) = sent.take() else {
                         return Poll::Ready(Ok(answer));
-                    }
-                    let possible =
-                        sent.again.as_ref().is_some_and(|(_, replay)| replay.is_possible());
-                    let again = match Next::after(Attempt::First, verdict, possible) {
-                        Next::Return => return Poll::Ready(Ok(answer)),
-                        Next::RenewAndReturn => None,
-                        Next::RenewAndReplay => sent.again,
                     };
-                    if let Some((_, replay)) = &again {
-                        replay.hold();
-                    }
-                    let (source, token) = (sent.kept.source.clone(), sent.token.clone());
+                    let (head, body) = answer.into_parts();
+                    let refused = sent.answered(kept.policy.judge(&head));
+                    let answer = Response::from_parts(head, body);
+                    let Some(refused) = refused else { return Poll::Ready(Ok(answer)) };
+                    let (source, token) = (kept.source.clone(), refused.token().clone());
                     State::Renewing {
                         renewal: Box::pin(async move { source.renew(&token).await }),
                         refusal: Some(answer),
-                        sent: Some(Sent { again, ..sent }),
+                        refused: Some((refused, kept)),
                     }
                 }
-                StateProjection::Renewing { renewal, refusal, sent } => {
+                StateProjection::Renewing { renewal, refusal, refused } => {
                     let renewed = ready!(renewal.as_mut().poll(cx));
-                    let (Some(answer), Some(sent)) = (refusal.take(), sent.take()) else {
+                    let (Some(answer), Some((refused, kept))) = (refusal.take(), refused.take())
+                    else {
                         return Poll::Pending;
                     };
-                    let (Ok(token), Some((saved, replay))) = (renewed, sent.again) else {
+                    let (Ok(token), true) = (renewed, refused.may_be_replayed()) else {
                         return Poll::Ready(Ok(answer));
                     };
-                    let mut service = sent.kept.service();
+                    let mut service = kept.service();
                     if let Poll::Ready(Err(_)) = service.poll_ready(cx) {
                         return Poll::Ready(Ok(answer));
                     }
-                    // The stream may have failed since it was looked at.
-                    let Some(body) = replay.take() else { return Poll::Ready(Ok(answer)) };
-                    let mut request = saved.into_request(body);
-                    sent.kept.policy.attach(request.headers_mut(), &token);
+                    let Some(request) = refused.replay(&kept.policy, &token) else {
+                        return Poll::Ready(Ok(answer));
+                    };
                     State::Draining {
                         drain: Drain::new(answer.into_body()),
                         replay: Some((service, request)),

@@ -58,7 +58,6 @@
 //! A service that is kept and called again costs the least. Cloning it for each request costs what cloning the service
 //! below costs, and one reference count more.
 
-mod drain;
 mod endpoint;
 mod future;
 mod kept;

@@ -12,6 +12,8 @@
 mod attach;
 mod body;
 mod challenge;
+mod drain;
+mod exchange;
 mod origin;
 mod policy;
 mod replay;
@@ -19,10 +21,12 @@ mod replay;
 pub use self::attach::Scheme;
 pub use self::body::{Replay, ReplayBody, Superseded};
 pub use self::challenge::Verdict;
+pub use self::drain::Drain;
+pub use self::exchange::{Refused, Sent};
 pub use self::origin::Origins;
 pub(crate) use self::origin::check_url;
 pub use self::policy::{NoReplay, NoToken, Policy};
-pub use self::replay::{Attempt, Next, SavedHead};
+pub use self::replay::{Attempt, Next};
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -111,6 +111,16 @@ impl Origins {
     }
 }
 
+/// Whether both name one scheme, host and port.
+pub(super) fn are_of_one_origin(one: &Uri, other: &Uri) -> bool {
+    let parts = |uri: &Uri| {
+        let secure = uri.scheme_str().and_then(is_secure)?;
+        Some((secure, uri.port_u16().unwrap_or(default_port(secure))))
+    };
+    let host = |uri: &Uri| uri.host().unwrap_or_default().to_ascii_lowercase();
+    parts(one).is_some() && parts(one) == parts(other) && host(one) == host(other)
+}
+
 /// Whether it is up to the service below where this goes.
 pub(super) fn is_relative(uri: &Uri) -> bool {
     uri.scheme().is_none() && uri.authority().is_none()

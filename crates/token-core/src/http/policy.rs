@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Method, Uri, request, response};
 
 use super::attach::Scheme;
 use super::challenge::{Verdict, judge};
-use super::origin::{Origins, is_relative};
+use super::origin::{Origins, are_of_one_origin, is_relative};
 use crate::guard::Guard;
 use crate::token::Token;
 
@@ -139,6 +139,23 @@ impl Policy {
             None => judge(head, self.scheme.name()),
         }
     }
+
+    /// The same over a client that follows redirects: `asked` is where the request was sent, and `answered_by` whose answer
+    /// it is. Clients take credentials off a request that is redirected to another origin, so that origin's refusal says
+    /// nothing of the token.
+    pub fn judge_answer_from(
+        &self,
+        head: &response::Parts,
+        asked: &Uri,
+        answered_by: impl FnOnce() -> Option<Uri>,
+    ) -> Verdict {
+        match self.judge(head) {
+            Verdict::Refused if answered_by().is_some_and(|by| are_of_one_origin(asked, &by)) => {
+                Verdict::Refused
+            }
+            _ => Verdict::Accepted,
+        }
+    }
 }
 
 impl fmt::Debug for Policy {
@@ -180,6 +197,24 @@ pub(crate) mod tests {
     fn a_request_can_be_sent_without_a_token() {
         assert!(!wants(|r| r.extension(NoToken)));
         assert!(!wants(|r| r.method(Method::CONNECT)));
+    }
+
+    #[test]
+    fn the_refusal_of_another_origin_is_none_of_ours() {
+        let refusal = http::Response::builder().status(401).body(()).unwrap().into_parts().0;
+        let judge = |asked: &str, answered_by: &str| {
+            let answered_by = || answered_by.parse().ok();
+            policy().judge_answer_from(&refusal, &asked.parse().unwrap(), answered_by)
+        };
+        let asked = "https://api.example.com/a";
+        for ours in [asked, "https://API.example.com:443/b?c"] {
+            assert_eq!(judge(asked, ours), Verdict::Refused, "{ours}");
+        }
+        let others =
+            ["http://api.example.com/a", "https://api.example.com:8443/a", "https://example.com/a"];
+        for other in others {
+            assert_eq!(judge(asked, other), Verdict::Accepted, "{other}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Next {
 
 /// A request's head as it was before the token was attached.
 #[derive(Clone, Debug)]
-pub struct SavedHead {
+pub(super) struct SavedHead {
     method: Method,
     uri: Uri,
     version: Version,
@@ -51,7 +51,7 @@ pub struct SavedHead {
 
 impl SavedHead {
     /// Copies the head. Without headers and extensions of the caller's this allocates nothing.
-    pub fn of(head: &request::Parts) -> Self {
+    pub(super) fn of(head: &request::Parts) -> Self {
         Self {
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -62,7 +62,7 @@ impl SavedHead {
     }
 
     /// The head again, with another body.
-    pub fn into_request<B>(self, body: B) -> http::Request<B> {
+    pub(super) fn into_request<B>(self, body: B) -> http::Request<B> {
         let mut request = http::Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;

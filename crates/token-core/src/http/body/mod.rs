@@ -89,6 +89,20 @@ impl<B: Body> ReplayBody<B> {
         }
     }
 
+    /// The body without this wrapper where it needs none, for a client whose own body type loses something by it: one in
+    /// memory is made by `in_memory`, one that is not remembered is as it was given, and a stream is made by `stream`.
+    pub fn into_client_body(
+        self,
+        in_memory: impl FnOnce(Bytes) -> B,
+        stream: impl FnOnce(Self) -> B,
+    ) -> B {
+        match self.kind {
+            Kind::Whole { data, sent: false } => in_memory(data.unwrap_or_default()),
+            Kind::Through { body } => body,
+            kind => stream(Self { kind }),
+        }
+    }
+
     const fn whole(data: Option<Bytes>) -> Self {
         Self { kind: Kind::Whole { data, sent: false } }
     }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,19 +12,21 @@ use tokio::time::{Sleep, sleep};
 /// How many bytes of a replaced refusal are read.
 const BYTES: usize = 64 * 1024;
 
-/// How long the replay waits for them. While the token was renewed they had the time to arrive.
+/// How long a replay waits for them. While the token was renewed they had the time to arrive.
 const TIME: Duration = Duration::from_millis(100);
 
-/// Reads the rest of a replaced refusal, within bounds, so that the replay finds its connection idle (ADR 5). Whatever
-/// comes of it, nobody wants it; what was not read to its end costs its connection when this is dropped.
-pub(crate) struct Drain<R> {
+/// Reads the rest of a replaced refusal, so that the replay finds its connection idle (ADR 5): at most 64 KiB, for at
+/// most 100 ms. What was not read to its end costs its connection when this is dropped.
+#[must_use = "futures do nothing unless polled"]
+pub struct Drain<R> {
     body: Pin<Box<R>>,
     left: usize,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<R: Body> Drain<R> {
-    pub(crate) fn new(body: R) -> Self {
+    /// Of this answer's body.
+    pub fn new(body: R) -> Self {
         Self { body: Box::pin(body), left: BYTES, deadline: None }
     }
 }
@@ -48,5 +51,11 @@ impl<R: Body> Future for Drain<R> {
             None if Handle::try_current().is_err() => Poll::Ready(()),
             deadline => deadline.get_or_insert_with(|| Box::pin(sleep(TIME))).as_mut().poll(cx),
         }
+    }
+}
+
+impl<R> fmt::Debug for Drain<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain").field("left", &self.left).finish_non_exhaustive()
     }
 }
