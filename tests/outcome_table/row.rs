@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use integration_tests::{Kit, soon, until};
 use token_core::clock::ManualClock;
+use token_core::endpoint::HttpEndpoint;
 use token_core::{Error, ErrorKind, Token, TokenManager};
 use token_testkit::Fault;
 
@@ -39,10 +40,10 @@ impl Row {
 }
 
 impl Seen {
-    pub(crate) async fn under(text: &str, fault: Option<Fault>) -> Self {
+    pub(crate) async fn under(http: impl HttpEndpoint, text: &str, fault: Option<Fault>) -> Self {
         let (kit, clock) = (Kit::start(), ManualClock::new());
-        let tokens = kit
-            .manager()
+        let tokens = TokenManager::builder(kit.endpoint_over(http))
+            .seed(kit.seed())
             .clock(clock.clone())
             .exchange_deadline(DEADLINE)
             .build()

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
-use integration_tests::{BoxError, TestBody, whole};
+use integration_tests::BoxError;
+
+use crate::adapter::Payload;
 
 pub(crate) const LIMIT: usize = 64 * 1024;
 
@@ -96,14 +98,14 @@ impl Body {
     }
 
     /// The body, and the other end of it if it is a stream.
-    pub(crate) fn open(self) -> (TestBody, Option<Feed>) {
+    pub(crate) fn open(self) -> (Payload, Option<Feed>) {
         match self {
             Self::None | Self::OneByte | Self::AtLimit | Self::OneOver | Self::Expect => {
-                (whole(self.bytes()), None)
+                (Payload::Whole(self.bytes().into()), None)
             }
             _ => {
                 let (sender, body) = Channel::<Bytes, BoxError>::new(1);
-                (body.boxed(), Some(Feed { body: self, sender, sent: 0 }))
+                (Payload::Stream(body.boxed()), Some(Feed { body: self, sender, sent: 0 }))
             }
         }
     }

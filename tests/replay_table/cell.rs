@@ -1,21 +1,15 @@
 //! One cell: sends one request, and holds what everybody saw against what the table says.
 
 use std::fmt::Write;
-use std::pin::Pin;
 
-use http::{Request, Response, Version};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use integration_tests::{BoxError, Kit, TestBody, empty, soon, until};
+use bytes::Bytes;
+use http::{Request, Version};
+use integration_tests::{BoxError, Kit, until};
 use sha2::{Digest, Sha256};
-use token_core::http::ReplayBody;
-use token_core::{Token, TokenManager};
+use token_core::Token;
 use token_testkit::{ApiRequest, AuthorizationServer, BodyEnd, Fingerprint};
-use tower::{Layer, ServiceExt};
-use tower_token_refresh::TokenRefresh;
 
+use crate::adapter::{Adapter, Answered, Api, Payload};
 use crate::answer::Answer;
 use crate::body::{Body, LIMIT};
 
@@ -55,22 +49,20 @@ pub(crate) struct Cell {
     pub(crate) body: Body,
     pub(crate) outcome: Outcome,
     pub(crate) version: Version,
+    pub(crate) adapter: Adapter,
 }
-
-type Exchange = Pin<Box<dyn Future<Output = Result<Response<Incoming>, BoxError>> + Send>>;
-
-type Api = TokenRefresh<Client<HttpConnector, ReplayBody<TestBody>>>;
 
 impl Cell {
     /// The error says what is not as the table has it.
     pub(crate) async fn run(self) -> Result<(), String> {
-        let name = format!("{:?}, {}, {}", self.version, self.answer.name(), self.body.name());
+        let (answer, body) = (self.answer.name(), self.body.name());
+        let name = format!("{:?}, {:?}, {answer}, {body}", self.adapter, self.version);
         let (kit, elsewhere) = (Kit::start(), AuthorizationServer::start().expect("a server"));
         let tokens = kit.manager().build().expect("a manager");
         let first = tokens.token().await.expect("a token");
         kit.server.record_api();
         self.script(&kit, &elsewhere);
-        let answer = self.exchange(&kit, &self.api(&kit, &tokens)).await;
+        let answer = self.exchange(&kit, &self.adapter.api(&kit, &tokens, self.version)).await;
         let renewals = self.renewals();
         let mut findings = String::new();
         self.check_answer(&answer, &mut findings);
@@ -87,19 +79,13 @@ impl Cell {
 
         // Whatever happened, the next request is as good as any. (The server has closed the connection of a body that
         // broke off.)
-        let api = self.api(&kit, &tokens);
+        let api = self.adapter.api(&kit, &tokens, self.version);
         kit.server.api_always(None);
-        let next = Request::get(kit.server.api_url()).body(empty()).expect("a request");
-        let next = send(&api, next).await.map(|answer| answer.status().as_u16());
+        let next = Request::get(kit.server.api_url()).body(Payload::Whole(Bytes::new()));
+        let next = api.send(next.expect("a request")).await.map(|answer| answer.status().as_u16());
         expect("the next request", u64::from(next.unwrap_or_default()), 200);
         expect("reuse", kit.server.counters().reuse_detected, 0);
         if findings.is_empty() { Ok(()) } else { Err(format!("{name}:{findings}")) }
-    }
-
-    fn api(self, kit: &Kit, tokens: &TokenManager) -> Api {
-        let http2 = self.version == Version::HTTP_2;
-        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http();
-        kit.layer(tokens).layer(client)
     }
 
     fn script(self, kit: &Kit, elsewhere: &AuthorizationServer) {
@@ -119,7 +105,7 @@ impl Cell {
     }
 
     /// Sends the request. A stream that is refused early has sent one piece then, and sends the rest to the replay.
-    async fn exchange(self, kit: &Kit, api: &Api) -> Result<Response<Incoming>, BoxError> {
+    async fn exchange(self, kit: &Kit, api: &Api) -> Result<Answered, BoxError> {
         let (body, feed) = self.body.open();
         let mut request = Request::post(kit.server.api_url()).body(body).expect("a request");
         *request.version_mut() = self.version;
@@ -128,7 +114,7 @@ impl Cell {
         if self.answer == Answer::OwnAuthorization {
             request.headers_mut().insert("authorization", "Bearer own".parse().expect("a value"));
         }
-        let answer = tokio::spawn(send(api, request));
+        let answer = tokio::spawn(api.send(request));
         if let Some(mut feed) = feed {
             if self.answer.is_early() {
                 feed.piece().await;
@@ -141,7 +127,7 @@ impl Cell {
         answer.await.expect("no panic")
     }
 
-    fn check_answer(self, answer: &Result<Response<Incoming>, BoxError>, findings: &mut String) {
+    fn check_answer(self, answer: &Result<Answered, BoxError>, findings: &mut String) {
         let expected = match self.outcome {
             Outcome::Returned | Outcome::RefusedTwice | Outcome::Renewed => {
                 Some(self.answer.status())
@@ -233,9 +219,4 @@ impl Cell {
         self.outcome.renewals()
             + u64::from(self.outcome == Outcome::Error && self.answer.is_early())
     }
-}
-
-/// Boxed: rustc cannot tell that it is `Send` once the body is known to have a boxed error.
-fn send(api: &Api, request: Request<TestBody>) -> Exchange {
-    Box::pin(soon(api.clone().oneshot(request)))
 }

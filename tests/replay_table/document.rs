@@ -2,6 +2,7 @@
 
 use http::Version;
 
+use crate::adapter::Adapter;
 use crate::answer::Answer;
 use crate::body::Body;
 use crate::cell::{Cell, Outcome};
@@ -38,8 +39,8 @@ impl Table {
         Self(cells)
     }
 
-    pub(crate) fn cells(self, version: Version) -> impl Iterator<Item = Cell> {
-        let cell = move |(answer, body, outcome)| Cell { answer, body, outcome, version };
+    pub(crate) fn cells(self, adapter: Adapter, version: Version) -> impl Iterator<Item = Cell> {
+        let cell = move |(answer, body, outcome)| Cell { answer, body, outcome, version, adapter };
         self.0.into_iter().map(cell)
     }
 }

@@ -26,6 +26,10 @@ pub(crate) const STEPS: &[Step] = &[
         run: || stampede("--requests 2000 --seconds 3", "memory", 4_000),
     },
     Step {
+        name: "example stampede over reqwest",
+        run: || stampede("--requests 2000 --seconds 3 --adapter reqwest", "memory", 4_000),
+    },
+    Step {
         name: "example stampede, 8 processes, 20 expiries and 3 s of load",
         run: || shared_stampede("--processes 8 --requests 50 --rounds 20 --seconds 3", 8_000),
     },

@@ -1,0 +1,81 @@
+use std::error::Error as StdError;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Limited};
+use reqwest::{Body, Client, ClientBuilder, redirect, retry};
+use token_core::RefreshError;
+use token_core::endpoint::{HttpEndpoint, LARGEST_ANSWER};
+
+/// The token endpoint's HTTP, over a reqwest client of its own, below the middleware.
+#[derive(Clone, Debug)]
+pub struct ReqwestEndpoint {
+    client: Client,
+}
+
+impl ReqwestEndpoint {
+    /// An endpoint over the client of this builder.
+    ///
+    /// TLS, DNS, timeouts and proxies are the builder's; redirects, retries and idle connections are switched off, because
+    /// each could send a one-time refresh token twice or leave its fate unknown, and a refresh is too rare for the handshake
+    /// to matter. At most 1 MiB of an answer is read, after decompression.
+    ///
+    /// reqwest takes a proxy from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`) unless the builder has
+    /// [`no_proxy`](ClientBuilder::no_proxy). Through one, `https` stays end to end; a request in plain `http`, also one to
+    /// loopback that `NO_PROXY` does not name, is the proxy's to read.
+    ///
+    /// # Errors
+    ///
+    /// The client cannot be built.
+    pub fn new(builder: ClientBuilder) -> reqwest::Result<Self> {
+        let client = builder
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self { client })
+    }
+}
+
+impl HttpEndpoint for ReqwestEndpoint {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RefreshError> {
+        let request = request.try_into().map_err(unanswered)?;
+        let answer = self.client.execute(request).await.map_err(unanswered)?;
+        let (head, body) = Response::<Body>::from(answer).into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| {
+            RefreshError::ambiguous("the token endpoint's answer broke off or is too long")
+                .with_status(head.status)
+                .with_source(error)
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+/// What it means that no answer came. A URL may have a query, and a query may hold a secret.
+fn unanswered(error: reqwest::Error) -> RefreshError {
+    let error = error.without_url();
+    if error.is_builder() {
+        RefreshError::configuration("the token endpoint's URL is none that reqwest can ask")
+    } else if error.is_connect() || is_not_sent(&error) {
+        RefreshError::not_sent("the token endpoint could not be reached")
+    } else {
+        RefreshError::ambiguous("the token endpoint was asked and did not answer")
+    }
+    .with_source(error)
+}
+
+fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let canceled = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
+        // RFC 9113 §8.7: a refused stream was not processed.
+        let refused = error.downcast_ref::<h2::Error>().is_some_and(|error| {
+            error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        });
+        if canceled || refused {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
