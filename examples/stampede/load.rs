@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tower::{Service, ServiceExt};
 
+use crate::adapter::StampedeClient;
 use crate::figures::Figures;
 use crate::kit::Kit;
 use crate::options::Options;
 use crate::sockets::share;
-use crate::target::{StampedeClient, Target};
+use crate::target::Target;
 
 /// A part of a run.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -116,19 +115,16 @@ impl Queue {
             .method(method)
             .uri(self.target.url.clone())
             .extension(sends)
-            .body(Full::new(sent.clone()))
+            .body(sent.clone())
             .map_err(|error| error.to_string())?;
-        let client = client.ready().await.map_err(|error| chain(error.as_ref()))?;
-        let answer = client.call(request).await.map_err(|error| chain(error.as_ref()))?;
+        let answer = client.send(request).await.map_err(|error| chain(error.as_ref()))?;
         figures.unauthorized += u64::from(answer.status() == StatusCode::UNAUTHORIZED);
         if !answer.status().is_success() {
             return Err(format!("the API answered {}", answer.status()));
         }
         if self.target.echoes {
             // A replayed body must be whole.
-            let Ok(body) = answer.into_body().collect().await;
-            let echo: serde_json::Value =
-                serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+            let echo: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
             if echo["body_bytes"] != sent.len() {
                 return Err(format!(
                     "the API received {} of {} bytes",

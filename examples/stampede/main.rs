@@ -11,6 +11,7 @@ use std::time::Instant;
 use clap::Parser;
 use examples::{BoxError, Parent, end};
 
+mod adapter;
 mod figures;
 mod kit;
 mod load;

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 
 /// Thousands of concurrent requests, one expired token, one refresh.
 ///
@@ -46,6 +47,10 @@ pub(crate) struct Options {
     #[arg(long, default_value = "memory")]
     pub(crate) store: Store,
 
+    /// What attaches and renews the tokens. The reqwest of this example has no TLS: it reaches plain http only.
+    #[arg(long, value_enum, default_value_t = Adapter::Tower)]
+    pub(crate) adapter: Adapter,
+
     /// The token endpoint of another server, to use instead of the own one.
     #[arg(long, requires_all = ["client_id", "refresh_token", "api_url"])]
     pub(crate) token_url: Option<String>,
@@ -69,6 +74,15 @@ pub(crate) struct Options {
     /// The URL that the requests go to.
     #[arg(long, requires = "token_url")]
     pub(crate) api_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Adapter {
+    /// The tower layer over hyper's client.
+    Tower,
+    /// The middleware over reqwest.
+    Reqwest,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -8,11 +8,12 @@ use serde::Serialize;
 use crate::figures::Figures;
 use crate::kit::Kit;
 use crate::occasions::Occasions;
-use crate::options::Options;
+use crate::options::{Adapter, Options};
 
 /// The figures of a run; the names are those of the JSON line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    adapter: Adapter,
     processes: u16,
     requests: u64,
     ok: u64,
@@ -39,6 +40,7 @@ impl Report {
         let occasions = Occasions::new(seen);
         let counters = kit.map(Kit::counters);
         Self {
+            adapter: options.adapter,
             processes: options.processes,
             requests: figures.requests,
             ok: figures.ok,

@@ -4,22 +4,20 @@ use std::time::Duration;
 
 use examples::BoxError;
 use http::Method;
-use token_core::endpoint::{ClientAuth, TokenEndpoint};
+use reqwest_token_refresh::ReqwestEndpoint;
+use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
 use token_store_file::FileStore;
 use token_testkit::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
-use tower::Layer;
-use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
+use tower_token_refresh::HyperEndpoint;
 
+use crate::adapter::StampedeClient;
 use crate::kit::Login;
 use crate::load::chain;
 use crate::occasions::{Log, Watched};
-use crate::options::{ClientAuthentication, Options, Store};
-use crate::sockets::{Sockets, connector, share};
-
-/// The layer under test around a client that never opens more sockets than it may.
-pub(crate) type StampedeClient = TokenRefresh<Sockets>;
+use crate::options::{Adapter, ClientAuthentication, Options, Store};
+use crate::sockets::{connector, share};
 
 pub(crate) struct Target {
     pub(crate) client: StampedeClient,
@@ -106,17 +104,39 @@ fn client(
     origin: &str,
     log: &Log,
 ) -> Result<(TokenManager, StampedeClient), BoxError> {
-    let endpoint = Watched { endpoint: HyperEndpoint::new(connector()), log: log.clone() };
+    let origins = Origins::only(origin)?;
+    let sockets = share(options.processes);
+    match options.adapter {
+        Adapter::Tower => {
+            let tokens =
+                manager(options, HyperEndpoint::new(connector()), token_url, auth, seed, log)?;
+            Ok((tokens.clone(), StampedeClient::tower(tokens, origins, sockets)))
+        }
+        Adapter::Reqwest => {
+            let endpoint = ReqwestEndpoint::new(reqwest::Client::builder())?;
+            let tokens = manager(options, endpoint, token_url, auth, seed, log)?;
+            Ok((tokens.clone(), StampedeClient::reqwest(tokens, origins, sockets)?))
+        }
+    }
+}
+
+fn manager(
+    options: &Options,
+    endpoint: impl HttpEndpoint,
+    token_url: &str,
+    auth: ClientAuth,
+    seed: TokenSet,
+    log: &Log,
+) -> Result<TokenManager, BoxError> {
+    let endpoint = Watched { endpoint, log: log.clone() };
     let endpoint = TokenEndpoint::refresh_token(endpoint, token_url, auth);
     let builder = TokenManager::builder(endpoint)
         .key(TokenKey::new("stampede")?)
         .seed(seed)
         // The tokens are revoked on purpose, faster than a manager would put up with.
         .refusals(u32::MAX, Duration::MAX);
-    let tokens = match &options.store {
+    Ok(match &options.store {
         Store::Memory => builder.build()?,
         Store::File(directory) => builder.store(FileStore::open(directory)?).build()?,
-    };
-    let layer = TokenRefreshLayer::new(tokens.clone(), Origins::only(origin)?);
-    Ok((tokens, layer.layer(Sockets::new(share(options.processes)))))
+    })
 }
