@@ -14,7 +14,15 @@ const ROUNDS: u32 = 100;
 
 /// The catalogue without what only a login mends, or takes a deadline to notice.
 fn survivable() -> impl Iterator<Item = Fault> {
-    let fatal = ["carried-out", "reset-after", "hang", "kill-family", "invalid_grant"];
+    let fatal = [
+        "carried-out",
+        "reset-after",
+        "hang",
+        "kill-family",
+        "invalid_grant",
+        "wrong-password",
+        "disabled-user",
+    ];
     Fault::catalogue()
         .filter(move |(text, _)| !fatal.iter().any(|word| text.contains(word)))
         .map(|(_, fault)| fault)

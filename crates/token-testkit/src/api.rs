@@ -1,9 +1,8 @@
-//! Everything under `/api`: answers who has a valid access token, and challenges who has not
-//! (RFC 6750 §3).
+//! Everything under `/api`: answers who has a valid access token, and refuses who has not, as the dialect does.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header, request};
+use http::{Request, StatusCode, request};
 use hyper::body::Incoming;
 use serde::Serialize;
 
@@ -12,7 +11,7 @@ use crate::{
     api_fault::{Action, When},
     api_history::BodyEnd,
     body::Reader,
-    response::{self, Reply, Whole},
+    response::{Reply, Whole},
     shared::Shared,
 };
 
@@ -26,7 +25,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Re
     let (delay, fault, place) = {
         let mut state = shared.state();
         state.counters.api_requests += 1;
-        let place = state.api_history.arrived(&head);
+        let place = state.api_history.arrived(&head, &shared.wire.token_header());
         (state.api_delay, state.api_script.next(|| None), place)
     };
     if !delay.is_zero() {
@@ -52,16 +51,16 @@ impl Received {
         let token = authorize(&self.shared, head);
         // A body left unread costs an HTTP/1 connection its life.
         if head.uri.path() == EARLY
-            && let Err(refusal) = &token
+            && let Err(refusal) = token
         {
-            return self.end(Some(refusal.response()), BodyEnd::Open);
+            return self.refuse(refusal, BodyEnd::Open);
         }
         if self.reader.all().await.is_err() {
             return self.end(None, BodyEnd::BrokenOff);
         }
         match token {
             Ok(token) => self.accept(head, token),
-            Err(refusal) => self.end(Some(refusal.response()), BodyEnd::Complete),
+            Err(refusal) => self.refuse(refusal, BodyEnd::Complete),
         }
     }
 
@@ -72,12 +71,16 @@ impl Received {
             When::AfterBytes(bytes) => self.reader.up_to(bytes).await.map(|()| BodyEnd::Open),
             When::AtOnce => Ok(BodyEnd::Open),
         };
-        let (Action::Answer(answer), Ok(end)) = (action, read) else {
+        let (response, refused) = match action {
+            Action::Answer(answer) => (answer.response(), false),
+            Action::Refused => (self.shared.wire.api_refused(Refusal::InvalidToken), true),
+            Action::Close | Action::Process => return self.end(None, BodyEnd::BrokenOff),
+        };
+        let Ok(end) = read else {
             return self.end(None, BodyEnd::BrokenOff);
         };
-        let response = answer.response();
         let status = response.status();
-        if status == StatusCode::UNAUTHORIZED {
+        if refused || status == StatusCode::UNAUTHORIZED {
             self.shared.state().counters.api_unauthorized += 1;
         }
         if let When::AfterBytes(_) = when {
@@ -95,15 +98,6 @@ impl Received {
     }
 
     fn accept(self, head: &request::Parts, token: Fingerprint) -> Reply {
-        #[derive(Serialize)]
-        struct Echo<'a> {
-            method: &'a str,
-            path: &'a str,
-            query: Option<&'a str>,
-            body_bytes: u64,
-            body_sha256: &'a str,
-            token: String,
-        }
         let Self { shared, place, reader } = self;
         let body = reader.digest();
         let echo = Echo {
@@ -114,12 +108,17 @@ impl Received {
             body_sha256: &body.sha256,
             token: token.to_string(),
         };
-        let response = response::json(StatusCode::OK, &echo);
+        let response = shared.wire.api_accepted(&echo);
         let mut state = shared.state();
         state.counters.api_ok += 1;
         state.api_history.answered(place, response.status().as_u16());
         state.api_history.body_ended(place, body, BodyEnd::Complete);
         response.into()
+    }
+
+    fn refuse(self, refusal: Refusal, end: BodyEnd) -> Reply {
+        let response = self.shared.wire.api_refused(refusal);
+        self.end(Some(response), end)
     }
 
     /// Takes note, then answers or closes the connection.
@@ -133,8 +132,20 @@ impl Received {
     }
 }
 
+/// What was received, for its sender to see.
+#[derive(Serialize)]
+pub(crate) struct Echo<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    query: Option<&'a str>,
+    body_bytes: u64,
+    body_sha256: &'a str,
+    token: String,
+}
+
 /// Why a request is refused (RFC 6750 §3.1).
-enum Refusal {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
     NoToken,
     InvalidRequest,
     InvalidToken,
@@ -142,31 +153,18 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn status(&self) -> StatusCode {
+    /// That of RFC 6750; a dialect may have another.
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::NoToken | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
             Self::InsufficientScope => StatusCode::FORBIDDEN,
         }
     }
-
-    fn response(&self) -> Whole {
-        let challenge = match self {
-            Self::NoToken => "Bearer",
-            Self::InvalidRequest => "Bearer error=\"invalid_request\"",
-            Self::InvalidToken => "Bearer error=\"invalid_token\"",
-            Self::InsufficientScope => "Bearer error=\"insufficient_scope\", scope=\"admin\"",
-        };
-        let mut response = response::empty(self.status());
-        response
-            .headers_mut()
-            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-        response
-    }
 }
 
 fn authorize(shared: &Shared, head: &request::Parts) -> Result<Fingerprint, Refusal> {
-    let credential = bearer_token(&head.headers);
+    let credential = shared.wire.credential(&head.headers);
     let now = shared.now();
     let mut state = shared.state();
     let verdict = credential.and_then(|token| {
@@ -177,19 +175,4 @@ fn authorize(shared: &Shared, head: &request::Parts) -> Result<Fingerprint, Refu
         state.counters.api_unauthorized += 1;
     }
     verdict
-}
-
-fn bearer_token(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Err(Refusal::NoToken);
-    };
-    // Who adds a header to another one gets to know it.
-    if values.next().is_some() {
-        return Err(Refusal::InvalidRequest);
-    }
-    match value.to_str().ok().and_then(|value| value.split_once(' ')) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(Refusal::NoToken),
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use http::{HeaderMap, HeaderValue, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request};
 use serde::{Serialize, Serializer};
 
 use crate::{Fingerprint, body::Digested};
@@ -20,7 +20,7 @@ pub struct ApiRequest {
     /// HTTP/1.1 or HTTP/2.
     #[serde(serialize_with = "version")]
     pub version: Version,
-    /// Its headers; of a token in `authorization` there is the [`Fingerprint`] only.
+    /// Its headers; of a token, in `authorization` or where the dialect has it, there is the [`Fingerprint`] only.
     #[serde(serialize_with = "headers")]
     pub headers: HeaderMap,
     /// How many bytes of its body were read.
@@ -78,13 +78,13 @@ pub(crate) struct ApiHistory {
 
 impl ApiHistory {
     /// Takes note of a request; gives its place.
-    pub(crate) fn arrived(&mut self, head: &request::Parts) -> Option<usize> {
+    pub(crate) fn arrived(&mut self, head: &request::Parts, token: &HeaderName) -> Option<usize> {
         self.recording.then(|| {
             self.requests.push(ApiRequest {
                 method: head.method.to_string(),
                 path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
                 version: head.version,
-                headers: without_tokens(&head.headers),
+                headers: without_tokens(&head.headers, token),
                 body_bytes: 0,
                 body_sha256: None,
                 trailers: None,
@@ -115,19 +115,19 @@ impl ApiHistory {
     }
 }
 
-fn without_tokens(headers: &HeaderMap) -> HeaderMap {
+fn without_tokens(headers: &HeaderMap, token: &HeaderName) -> HeaderMap {
     let shown = |value: &HeaderValue| {
         let text = String::from_utf8_lossy(value.as_bytes());
         let (scheme, token) = text.split_once(' ').unwrap_or(("", &text));
+        let shown = format!("{scheme} {}", Fingerprint::of(token.trim()));
         // Sixteen hexadecimal digits are a header's value.
-        HeaderValue::from_str(&format!("{scheme} {}", Fingerprint::of(token.trim())))
-            .unwrap_or_else(|_| HeaderValue::from_static("?"))
+        HeaderValue::from_str(shown.trim()).unwrap_or_else(|_| HeaderValue::from_static("?"))
     };
     headers
         .iter()
-        .map(|(name, value)| match *name {
-            header::AUTHORIZATION => (name.clone(), shown(value)),
-            _ => (name.clone(), value.clone()),
+        .map(|(name, value)| match *name == header::AUTHORIZATION || name == token {
+            true => (name.clone(), shown(value)),
+            false => (name.clone(), value.clone()),
         })
         .collect()
 }

@@ -1,18 +1,44 @@
 //! How a server is set up before it starts.
 
-use std::{collections::HashMap, fmt, io, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderName;
+use jiff::tz::TimeZone;
 
 use crate::{
-    AuthorizationServer, Client, Grace, Rotation, client::Clients, doors::Doors, grants::Directory,
-    listener::Listener, mint::Mint, policy::Policy, shared::Shared, tokens::Tokens,
+    AuthorizationServer, Client, DEFAULT_PASSWORD, DEFAULT_USER, Dialect, Grace, Rotation,
+    client::Clients,
+    dialect::WireSettings,
+    doors::Doors,
+    listener::Listener,
+    mint::Mint,
+    policy::Policy,
+    shared::{Setup, Shared},
+    tokens::Tokens,
+    users::Users,
 };
+
+/// Where the token is in requests to an Akuvox hub.
+const AKUVOX_TOKEN_HEADER: &str = "x-auth-token";
 
 /// Sets up an [`AuthorizationServer`].
 #[must_use = "nothing listens until `start`"]
+#[derive(Default)]
 pub struct Builder {
-    policy: Policy,
+    dialect: Dialect,
+    access_lifetime: Option<Duration>,
+    refresh_lifetime: Option<Option<Duration>>,
+    rotation: Rotation,
+    grace: Option<Grace>,
+    revoke_on_refresh: bool,
     clients: Vec<Client>,
-    users: HashMap<String, String>,
+    users: Users,
+    time_zone: Option<String>,
+    token_header: Option<String>,
     port: u16,
     date_skew: i64,
     control: bool,
@@ -20,47 +46,47 @@ pub struct Builder {
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self {
-            policy: Policy::default(),
-            clients: Vec::new(),
-            users: HashMap::new(),
-            port: 0,
-            date_skew: 0,
-            control: false,
-        }
+        Self::default()
     }
 
-    /// How long access tokens are valid; fractions of a second count. Default: 1 hour.
-    ///
-    /// It is answered as `expires_in`: 1 s as `1`, 1.5 s as `1.5`.
-    pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
-        self.policy.access_lifetime = lifetime;
+    /// Which API it speaks like. Default: [`Dialect::OAuth`].
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
         self
     }
 
-    /// How long a refresh token is valid unless it is used; answered as `refresh_expires_in`.
-    /// Default: `None`, for ever.
+    /// How long access tokens are valid; fractions of a second count. Default: that of the [`Dialect`], 1 hour for OAuth.
+    ///
+    /// It is answered as `expires_in`: 1 s as `1`, 1.5 s as `1.5`.
+    pub fn access_lifetime(mut self, lifetime: Duration) -> Self {
+        self.access_lifetime = Some(lifetime);
+        self
+    }
+
+    /// How long a refresh token is valid unless it is used; OAuth answers it as `refresh_expires_in`. `None` is for ever.
+    /// Default: that of the [`Dialect`], for ever for OAuth.
     pub fn refresh_lifetime(mut self, lifetime: Option<Duration>) -> Self {
-        self.policy.refresh_lifetime = lifetime;
+        self.refresh_lifetime = Some(lifetime);
         self
     }
 
     /// What becomes of a refresh token that is presented. Default: [`Rotation::Rotate`].
     pub fn rotation(mut self, rotation: Rotation) -> Self {
-        self.policy.rotation = rotation;
+        self.rotation = rotation;
         self
     }
 
-    /// What becomes of a spent refresh token that is presented again. Default: [`Grace::None`].
+    /// What becomes of a spent refresh token that is presented again. Default: that of the [`Dialect`],
+    /// [`Grace::None`] for most.
     pub fn grace(mut self, grace: Grace) -> Self {
-        self.policy.grace = grace;
+        self.grace = Some(grace);
         self
     }
 
     /// Whether a refresh revokes the family's earlier access tokens. Default: `false`, they stay
     /// valid until their own expiry.
     pub fn revoke_on_refresh(mut self, revoke: bool) -> Self {
-        self.policy.revoke_on_refresh = revoke;
+        self.revoke_on_refresh = revoke;
         self
     }
 
@@ -71,9 +97,24 @@ impl Builder {
         self
     }
 
-    /// Adds a user for the password grant (RFC 6749 §4.3). Default: none.
+    /// Adds a user for the password grant (RFC 6749 §4.3), or the login of a dialect. Default: none, and in a [`Dialect`]
+    /// without clients [`DEFAULT_USER`] with [`DEFAULT_PASSWORD`].
     pub fn user(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
-        self.users.insert(username.into(), password.into());
+        self.users.add(username.into(), password.into());
+        self
+    }
+
+    /// The zone of the local times that [`Dialect::PosConnector`] answers, by its IANA name, such as `Europe/Berlin`.
+    /// Default: `UTC`. Other dialects have no local times.
+    pub fn time_zone(mut self, name: impl Into<String>) -> Self {
+        self.time_zone = Some(name.into());
+        self
+    }
+
+    /// The header of [`Dialect::Akuvox`] that has the token. Default: `x-auth-token`. Other dialects have it in
+    /// `authorization`.
+    pub fn token_header(mut self, name: impl Into<String>) -> Self {
+        self.token_header = Some(name.into());
         self
     }
 
@@ -104,27 +145,60 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The port is taken, or the system gave no socket, no thread or no randomness.
+    /// The port is taken; the system gave no socket, no thread or no randomness; it knows no such time zone; or no header can
+    /// have such a name.
     pub fn start(mut self) -> io::Result<AuthorizationServer> {
-        if self.clients.is_empty() {
+        let (port, dialect, control) = (self.port, self.dialect, self.control);
+        if self.clients.is_empty() && dialect.has_clients() {
             self.clients.push(Client::default());
         }
+        if self.users.is_empty() && !dialect.has_clients() {
+            self.users.add(DEFAULT_USER.to_owned(), DEFAULT_PASSWORD.to_owned());
+        }
+        let (wire, policy) = (dialect.wire(self.wire_settings()?), self.policy());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
-        let directory = Directory { clients: Clients::new(self.clients), users: self.users };
-        let tokens = Tokens::new(Mint::new(seed));
+        let tokens = Tokens::new(Mint::new(seed).started_at(SystemTime::now()));
+        let (clients, users) = (Clients::new(self.clients), self.users);
         let (doors, orders) = Doors::new();
-        let shared = Arc::new(Shared::new(directory, self.policy, tokens, doors, self.control));
-        shared.state().date_skew = self.date_skew;
-        let listener = Listener::start(self.port, Arc::clone(&shared), orders)?;
+        let setup = Setup { dialect, wire, clients, users, policy, control };
+        let shared = Arc::new(Shared::new(setup, tokens, doors));
+        let listener = Listener::start(port, Arc::clone(&shared), orders)?;
         Ok(AuthorizationServer::new(shared, listener))
+    }
+
+    /// That of the dialect, with what was set here.
+    fn policy(&self) -> Policy {
+        let usual = self.dialect.policy();
+        Policy {
+            access_lifetime: self.access_lifetime.unwrap_or(usual.access_lifetime),
+            refresh_lifetime: self.refresh_lifetime.unwrap_or(usual.refresh_lifetime),
+            rotation: self.rotation,
+            grace: self.grace.unwrap_or(usual.grace),
+            revoke_on_refresh: self.revoke_on_refresh,
+            date_skew: self.date_skew,
+            ..usual
+        }
+    }
+
+    fn wire_settings(&self) -> io::Result<WireSettings> {
+        let wrong = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let time_zone = match &self.time_zone {
+            None => TimeZone::UTC,
+            Some(name) => TimeZone::get(name).map_err(|error| wrong(error.to_string()))?,
+        };
+        let header = self.token_header.as_deref().unwrap_or(AKUVOX_TOKEN_HEADER);
+        let token_header =
+            HeaderName::try_from(header).map_err(|_| wrong(format!("`{header}` is no header")))?;
+        Ok(WireSettings { time_zone, token_header })
     }
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("policy", &self.policy)
+            .field("dialect", &self.dialect)
+            .field("policy", &self.policy())
             .field("clients", &self.clients)
             .finish_non_exhaustive()
     }

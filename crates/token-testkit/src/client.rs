@@ -100,16 +100,24 @@ impl fmt::Debug for Client {
 /// How a request says who sent it.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) enum Credentials {
+    /// The dialect knows no clients.
+    NotAsked,
     None,
     IdOnly(String),
-    Basic { id: String, secret: String },
-    Post { id: String, secret: String },
+    Basic {
+        id: String,
+        secret: String,
+    },
+    Post {
+        id: String,
+        secret: String,
+    },
 }
 
 impl Credentials {
     pub(crate) fn id(&self) -> Option<&str> {
         match self {
-            Self::None => None,
+            Self::NotAsked | Self::None => None,
             Self::IdOnly(id) | Self::Basic { id, .. } | Self::Post { id, .. } => Some(id),
         }
     }
@@ -121,6 +129,10 @@ pub(crate) struct Clients(HashMap<String, Client>);
 impl Clients {
     pub(crate) fn new(clients: impl IntoIterator<Item = Client>) -> Self {
         Self(clients.into_iter().map(|client| (client.id.clone(), client)).collect())
+    }
+
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.0.contains_key(id)
     }
 
     pub(crate) fn authenticate(&self, credentials: &Credentials) -> Result<&Client, Refusal> {

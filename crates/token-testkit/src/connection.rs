@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future, pin::pin, sync::Arc, time::SystemTime};
 
 use http::{
-    Request, Response, StatusCode,
+    HeaderValue, Request, Response, StatusCode,
     header::{self, Entry},
 };
 use http_body_util::Either;
@@ -18,10 +18,12 @@ use tokio::{
 };
 
 use crate::{
-    api, control,
+    api, authorization, control,
     date::http_date,
+    dialect::Serves,
     response::{self, Reply},
     shared::Shared,
+    token_answer::login_page,
     token_endpoint,
 };
 
@@ -77,8 +79,14 @@ fn dated<B>(mut response: Response<B>, skew: i64) -> Response<B> {
 }
 
 async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
+    match endpoint(&shared, &request) {
+        Some(Ok(Serves::Tokens)) => return token_endpoint::serve(shared, request).await,
+        Some(Ok(Serves::Authorization)) => return authorization::serve(&shared, request.uri()),
+        Some(Ok(Serves::LoginPage)) => return Reply::of(login_page(), None),
+        Some(Err(allowed)) => return not_allowed(&allowed),
+        None => {}
+    }
     match request.uri().path() {
-        "/token" => token_endpoint::serve(shared, request).await,
         "/api" => api::serve(shared, request).await,
         path if path.starts_with("/api/") => api::serve(shared, request).await,
         path if shared.control && (path == "/control" || path.starts_with("/control/")) => {
@@ -86,4 +94,23 @@ async fn route(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
         }
         _ => response::empty(StatusCode::NOT_FOUND).into(),
     }
+}
+
+/// What the dialect has at this path, or by which methods it is to be asked; `None` if it has nothing.
+fn endpoint(shared: &Shared, request: &Request<Incoming>) -> Option<Result<Serves, String>> {
+    let path = request.uri().path();
+    let here = || shared.wire.endpoints().iter().filter(|endpoint| endpoint.path == path);
+    if let Some(asked) = here().find(|endpoint| endpoint.method == *request.method()) {
+        return Some(Ok(asked.serves));
+    }
+    let allowed: Vec<_> = here().map(|endpoint| endpoint.method.as_str()).collect();
+    (!allowed.is_empty()).then(|| Err(allowed.join(", ")))
+}
+
+fn not_allowed(allowed: &str) -> Reply {
+    let mut response = response::empty(StatusCode::METHOD_NOT_ALLOWED);
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response.into()
 }

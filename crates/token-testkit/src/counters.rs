@@ -15,7 +15,7 @@ pub struct Counters {
     /// Spent refresh tokens that were presented again within a [`Grace`](crate::Grace) window, and
     /// got tokens.
     pub accepted_in_grace: u64,
-    /// Spent refresh tokens that were presented again, which ended their family.
+    /// Spent refresh tokens and codes that were presented again, which ended their family.
     pub reuse_detected: u64,
     /// Families that ended, by reuse, by
     /// [`revoke_family_of`](crate::AuthorizationServer::revoke_family_of) or by
@@ -23,9 +23,9 @@ pub struct Counters {
     pub families_revoked: u64,
     /// Requests to the API.
     pub api_requests: u64,
-    /// API requests answered 200.
+    /// API requests whose token was accepted.
     pub api_ok: u64,
-    /// API requests answered 401.
+    /// API requests answered 401, or whatever a [`Dialect`](crate::Dialect) answers where there is no valid token.
     pub api_unauthorized: u64,
     /// Connections accepted.
     pub connections: u64,

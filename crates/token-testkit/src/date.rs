@@ -7,12 +7,16 @@ use http::HeaderValue;
 /// The last second that an HTTP date can name: the end of the year 9999.
 const LAST: u64 = 253_402_300_799;
 
-/// An HTTP date (RFC 9110 §5.6.7) so many seconds after `now`, or before it; what no HTTP date can
-/// name becomes the first or the last that one can.
+/// So many seconds after `now`, or before it, but not before 1970 nor after 9999.
+pub(crate) fn skewed(now: SystemTime, seconds: i64) -> SystemTime {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let moved = now.as_secs().saturating_add_signed(seconds).min(LAST);
+    UNIX_EPOCH + Duration::new(moved, now.subsec_nanos())
+}
+
+/// The same as an HTTP date (RFC 9110 §5.6.7), which can name no other times.
 pub(crate) fn http_date(now: SystemTime, seconds: i64) -> HeaderValue {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let moved = now.saturating_add_signed(seconds).min(LAST);
-    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(moved));
+    let date = httpdate::fmt_http_date(skewed(now, seconds));
     // A date is nothing but letters, digits and signs.
     HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
 }

@@ -21,11 +21,13 @@ pub struct Presentation {
     /// none, yet or for ever.
     #[serde(serialize_with = "seconds")]
     pub answered_at: Option<Duration>,
-    /// The client that the request named, whether or not it proved to be it.
+    /// The client that the request named, whether or not it proved to be it; or the user, in a
+    /// [`Dialect`](crate::Dialect) without clients.
     pub client: Option<String>,
-    /// The `grant_type` parameter.
+    /// The `grant_type` parameter, or what it would be where a [`Dialect`](crate::Dialect) has none; presenting a service
+    /// token is `service_token`, asking for one `new_service_token`.
     pub grant_type: Option<String>,
-    /// The refresh token that was presented.
+    /// The refresh token, or what a dialect has in its place, that was presented.
     pub presented: Option<Fingerprint>,
     /// The family of the presented refresh token, if the server had issued it.
     pub family: Option<u64>,
@@ -72,7 +74,7 @@ pub enum Answer {
         /// The code of RFC 6749 §5.2.
         error: String,
     },
-    /// `invalid_grant`, because the presented refresh token was spent before: the family ended.
+    /// `invalid_grant`, because the presented refresh token or code was spent before: the family ended.
     ReuseDetected,
     /// A scripted answer.
     #[non_exhaustive]

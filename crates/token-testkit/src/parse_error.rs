@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A text that is no [`Fault`](crate::Fault), [`ApiFault`](crate::ApiFault),
+/// A text that is no [`Fault`](crate::Fault), [`ApiFault`](crate::ApiFault), [`Dialect`](crate::Dialect),
 /// [`Grace`](crate::Grace) or [`Rotation`](crate::Rotation); its message says what is wrong and what
 /// is expected.
 #[derive(Clone, Debug, Eq, PartialEq)]

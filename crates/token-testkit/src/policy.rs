@@ -110,7 +110,19 @@ impl FromStr for Grace {
     }
 }
 
-/// What newly issued tokens are like. The builder documents each field.
+/// How it goes on when an access token has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Renewal {
+    /// With the refresh token beside it.
+    RefreshToken,
+    /// The access token itself is presented, ended or not.
+    Itself,
+    /// With a new login only.
+    Login,
+}
+
+/// What newly issued tokens are like. The builder documents each field that it sets; a
+/// [`Dialect`](crate::Dialect) sets the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub(crate) access_lifetime: Duration,
@@ -118,6 +130,13 @@ pub(crate) struct Policy {
     pub(crate) rotation: Rotation,
     pub(crate) grace: Grace,
     pub(crate) revoke_on_refresh: bool,
+    pub(crate) renewal: Renewal,
+    /// Access tokens are JWTs.
+    pub(crate) jwt: bool,
+    /// Each family is for one location, which the answer names.
+    pub(crate) locations: bool,
+    /// The server's clock is off by so many seconds.
+    pub(crate) date_skew: i64,
 }
 
 impl Default for Policy {
@@ -128,6 +147,10 @@ impl Default for Policy {
             rotation: Rotation::default(),
             grace: Grace::default(),
             revoke_on_refresh: false,
+            renewal: Renewal::RefreshToken,
+            jwt: false,
+            locations: false,
+            date_skew: 0,
         }
     }
 }

@@ -13,9 +13,13 @@ pub(crate) enum Refusal {
     InvalidClient(&'static str),
     /// The client may not use this grant.
     UnauthorizedClient(&'static str),
-    /// The refresh token or the password is worth nothing.
+    /// The refresh token or the code is worth nothing.
     InvalidGrant(&'static str),
-    /// The presented refresh token was spent before: its family has been revoked just now.
+    /// There is no such user, or the password is another.
+    WrongPassword,
+    /// The user may not get tokens any more.
+    UserDisabled,
+    /// The presented refresh token or code was spent before: its family has been revoked just now.
     ReuseDetected,
     /// No such grant here.
     UnsupportedGrantType,
@@ -36,7 +40,10 @@ impl Refusal {
             Self::InvalidRequest(_) | Self::TooLarge => "invalid_request",
             Self::InvalidClient(_) => "invalid_client",
             Self::UnauthorizedClient(_) => "unauthorized_client",
-            Self::InvalidGrant(_) | Self::ReuseDetected => "invalid_grant",
+            Self::InvalidGrant(_)
+            | Self::WrongPassword
+            | Self::UserDisabled
+            | Self::ReuseDetected => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
         }
     }
@@ -47,8 +54,10 @@ impl Refusal {
             | Self::InvalidClient(why)
             | Self::UnauthorizedClient(why)
             | Self::InvalidGrant(why) => why,
+            Self::WrongPassword => "wrong user name or password",
+            Self::UserDisabled => "the user is disabled",
             Self::TooLarge => "the request body is too large",
-            Self::ReuseDetected => "the refresh token was used before; its family is revoked",
+            Self::ReuseDetected => "the token or code was used before; its family is revoked",
             Self::UnsupportedGrantType => "the grant type is not supported",
         }
     }

@@ -20,6 +20,7 @@ use crate::{
 /// | path | answers |
 /// |---|---|
 /// | `POST /token` | the token endpoint; bodies over 64 KiB get 413 |
+/// | `GET /authorize` | the authorization endpoint, with PKCE: sent back at once with a code, for somebody who agrees |
 /// | `/api`, `/api/…`, any method | 200 and what was received, as JSON: `method`, `path`, `query`, `body_bytes`, `body_sha256`, `token` (a [`Fingerprint`](crate::Fingerprint)) |
 /// | `/api/early` | the same, but a 401 is answered before the request's body has been read |
 /// | `/api/forbidden` | `403 insufficient_scope` to a valid token |
@@ -27,7 +28,7 @@ use crate::{
 ///
 /// Without a valid access token the API answers 401: with `WWW-Authenticate: Bearer` if there was
 /// no token, and with `error="invalid_token"` if it is unknown, expired or revoked. Two
-/// `Authorization` headers get 400.
+/// `Authorization` headers get 400. Another [`Dialect`](crate::Dialect) has other paths and other refusals.
 #[must_use = "the server stops when it is dropped"]
 pub struct AuthorizationServer {
     origin: String,
@@ -59,9 +60,11 @@ impl AuthorizationServer {
         &self.origin
     }
 
-    /// The token endpoint: `http://127.0.0.1:PORT/token`.
+    /// Where tokens are renewed: `http://127.0.0.1:PORT/token`, or the path that the dialect has in its place.
     pub fn token_url(&self) -> String {
-        format!("{}/token", self.origin)
+        // Every dialect has one.
+        let path = self.shared.wire.endpoints().first().map_or("", |endpoint| endpoint.path);
+        format!("{}{path}", self.origin)
     }
 
     /// The protected API: `http://127.0.0.1:PORT/api`.
@@ -69,11 +72,24 @@ impl AuthorizationServer {
         format!("{}/api", self.origin)
     }
 
-    /// Lets a person log in: opens a new family for this client, without a token request.
+    /// Lets a person log in: opens a new family for this client, without a token request. In a
+    /// [`Dialect`](crate::Dialect) without clients it is for this user.
     ///
-    /// The id is not checked: a client that the server does not know cannot use what it gets.
-    pub fn sign_in(&self, client_id: &str) -> Login {
-        self.shared.sign_in(client_id)
+    /// The id is not checked: a client or user that the server does not know cannot renew what it gets.
+    pub fn sign_in(&self, id: &str) -> Login {
+        self.shared.sign_in(id)
+    }
+
+    /// Makes a service token of this user, as [`Dialect::Nocturna`](crate::Dialect::Nocturna) knows them; `None` is for ever.
+    ///
+    /// [`revoke_family_of`](Self::revoke_family_of) ends it.
+    pub fn service_token(&self, user: &str, lifetime: Option<Duration>) -> String {
+        self.shared.service_token(user, lifetime)
+    }
+
+    /// Says whether this user gets tokens from now on; those that are out live on. False if there is no such user.
+    pub fn set_user_active(&self, user: &str, active: bool) -> bool {
+        self.shared.state().users.set_active(user, active)
     }
 
     /// Refuses every access token issued so far from now on; refresh tokens live on.
@@ -112,7 +128,7 @@ impl AuthorizationServer {
     /// Sets by how many seconds the `Date` of every answer is off, as
     /// [`Builder::date_skew`](Builder::date_skew) does.
     pub fn set_date_skew(&self, seconds: i64) {
-        self.shared.state().date_skew = seconds;
+        self.shared.state().policy.date_skew = seconds;
     }
 
     /// Closes the listener: new clients are refused by the system, as if no server was there.

@@ -2,30 +2,36 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::watch;
 
 use crate::{
-    Answer, ApiFault, Counters, Fault, Fingerprint, Login, RandomFaults,
+    Answer, ApiFault, Counters, Dialect, Fault, Fingerprint, Login, RandomFaults,
     api_history::ApiHistory,
+    client::Clients,
+    date::skewed,
+    dialect::Wire,
     doors::Doors,
     fault::{Changes, RefreshField},
-    grants::{self, Directory},
+    grants,
     history::{History, Presented},
     hold::{Holds, Stage},
     policy::{Policy, Rotation},
     refusal::Refusal,
     script::Script,
     token_request::TokenRequest,
-    tokens::{Issued, Tokens},
+    tokens::{Holder, Issued, Tokens},
+    users::Users,
 };
 
 /// One server's state. Requests are served on one thread, so the lock is contended only while the
 /// handle looks in.
 pub(crate) struct Shared {
-    directory: Directory,
+    pub(crate) dialect: Dialect,
+    pub(crate) wire: Box<dyn Wire>,
+    pub(crate) clients: Clients,
     pub(crate) doors: Doors,
     /// Whether `/control` is there.
     pub(crate) control: bool,
@@ -37,11 +43,10 @@ pub(crate) struct Shared {
 
 pub(crate) struct State {
     pub(crate) policy: Policy,
+    pub(crate) users: Users,
     pub(crate) tokens: Tokens,
     pub(crate) script: Script<Fault>,
     pub(crate) random: Option<RandomFaults>,
-    /// Every answer's `Date` is off by so many seconds.
-    pub(crate) date_skew: i64,
     pub(crate) api_delay: Duration,
     pub(crate) api_script: Script<ApiFault>,
     pub(crate) api_history: ApiHistory,
@@ -59,20 +64,25 @@ impl State {
     }
 }
 
+/// What is set before the start.
+pub(crate) struct Setup {
+    pub(crate) dialect: Dialect,
+    pub(crate) wire: Box<dyn Wire>,
+    pub(crate) clients: Clients,
+    pub(crate) users: Users,
+    pub(crate) policy: Policy,
+    pub(crate) control: bool,
+}
+
 impl Shared {
-    pub(crate) fn new(
-        directory: Directory,
-        policy: Policy,
-        tokens: Tokens,
-        doors: Doors,
-        control: bool,
-    ) -> Self {
+    pub(crate) fn new(setup: Setup, tokens: Tokens, doors: Doors) -> Self {
+        let Setup { dialect, wire, clients, users, policy, control } = setup;
         let state = State {
             policy,
+            users,
             tokens,
             script: Script::default(),
             random: None,
-            date_skew: 0,
             api_delay: Duration::ZERO,
             api_script: Script::default(),
             api_history: ApiHistory::default(),
@@ -81,7 +91,9 @@ impl Shared {
             counters: Counters::default(),
         };
         Self {
-            directory,
+            dialect,
+            wire,
+            clients,
             doors,
             control,
             started: Instant::now(),
@@ -105,18 +117,34 @@ impl Shared {
     }
 
     pub(crate) fn date_skew(&self) -> i64 {
-        self.state().date_skew
+        self.state().policy.date_skew
+    }
+
+    /// The time by the server's clock.
+    pub(crate) fn wall_clock(&self) -> SystemTime {
+        skewed(SystemTime::now(), self.date_skew())
     }
 
     pub(crate) fn arrivals(&self) -> watch::Receiver<u64> {
         self.arrivals.subscribe()
     }
 
-    /// Opens a family for this client, known or not.
-    pub(crate) fn sign_in(&self, client_id: &str) -> Login {
+    /// Opens a family for this client, or this user where the dialect has no clients; known or not.
+    pub(crate) fn sign_in(&self, id: &str) -> Login {
+        let now = self.now();
+        let holder = match self.dialect.has_clients() {
+            true => Holder::from(id),
+            false => Holder { user: Some(id.to_owned()), ..Holder::default() },
+        };
+        let state = &mut *self.state();
+        Login::new(state.tokens.sign_in(&state.policy, holder, now))
+    }
+
+    /// A service token of this user.
+    pub(crate) fn service_token(&self, user: &str, lifetime: Option<Duration>) -> String {
         let now = self.now();
         let state = &mut *self.state();
-        Login::new(state.tokens.sign_in(&state.policy, client_id, now))
+        state.tokens.service_token(&state.policy, user, lifetime, now).access
     }
 
     /// Takes note of a token request that has been read; gives its place in the history and the
@@ -153,7 +181,7 @@ impl Shared {
         {
             state.revoke_family_of(token);
         }
-        let State { policy, tokens, counters, .. } = &mut *state;
+        let State { policy, users, tokens, counters, .. } = &mut *state;
         // Who leaves the token out, or repeats it, has not rotated it.
         let rotation = match changes.refresh_token {
             None => policy.rotation,
@@ -161,7 +189,7 @@ impl Shared {
             Some(_) => Rotation::Omit,
         };
         let policy = Policy { rotation, ..policy.clone() };
-        let outcome = grants::perform(&self.directory, &policy, tokens, request, self.now());
+        let outcome = grants::perform(&self.clients, users, &policy, tokens, request, self.now());
         match &outcome {
             Ok(issued) => {
                 counters.tokens_issued += 1;
@@ -213,7 +241,7 @@ impl Shared {
             let refresh_token = request.parameter("refresh_token");
             Presented {
                 client: request.claimed_client().map(str::to_owned),
-                grant_type: request.parameter("grant_type").map(str::to_owned),
+                grant_type: request.grant_type().map(str::to_owned),
                 presented: refresh_token.map(Fingerprint::of),
                 request_id: request.id().map(str::to_owned),
                 lineage: refresh_token.and_then(|token| state.tokens.lineage(token)),

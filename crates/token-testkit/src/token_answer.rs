@@ -1,4 +1,4 @@
-//! The answers of the token endpoint, good, bad and odd. Pure: from a decision to a response.
+//! The answers of token endpoints, good, bad and odd. Pure: from a decision to a response; a [`Wire`] has the shapes.
 
 use std::time::Duration;
 
@@ -8,9 +8,11 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::Number;
 
 use crate::{
-    fault::{Body, Changes, Field, RefreshField, Scripted},
+    dialect::{Good, Problem, Refused, Wire, text},
+    fault::{Body, Changes, RefreshField, Scripted},
     refusal::Refusal,
     streamed::Content,
+    token_request::TokenRequest,
     tokens::Issued,
 };
 
@@ -29,34 +31,77 @@ const SAMPLE: &[u8] = br#"{"access_token":"kit-at-sample","token_type":"Bearer",
 /// An answer whose body is in memory.
 pub(crate) type Made = Response<Bytes>;
 
-/// RFC 6749 §5.1, with these changes.
-pub(crate) fn issued(tokens: &Issued, changes: &Changes, scope: Option<&str>, form: bool) -> Made {
-    let mut fields = vec![("access_token", text(&tokens.access))];
-    match &changes.token_type {
-        None => fields.push(("token_type", text("Bearer"))),
-        Some(Field::Is(token_type)) => fields.push(("token_type", text(token_type))),
-        Some(Field::Absent) => {}
+/// Who is answered, and in which dialect.
+pub(crate) struct Asked<'a> {
+    pub(crate) wire: &'a dyn Wire,
+    pub(crate) request: &'a TokenRequest,
+    /// A fault wants the answer form-encoded.
+    pub(crate) form: bool,
+}
+
+impl Asked<'_> {
+    pub(crate) fn issued(&self, good: &Good<'_>) -> Made {
+        encoded(StatusCode::OK, &self.wire.issued(self.request, good), self.form)
     }
-    match &changes.expires_in {
-        None => fields.push(("expires_in", seconds(tokens.access_lifetime).to_string())),
-        Some(Field::Is(raw)) => fields.push(("expires_in", raw.clone())),
-        Some(Field::Absent) => {}
+
+    /// A refusal by the server's own rules.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Made {
+        self.problem(&self.wire.problem(self.request, refusal))
     }
-    match (changes.refresh_token, &tokens.refresh) {
-        (None | Some(RefreshField::Repeated), Some(token)) => {
-            fields.push(("refresh_token", text(token)));
+
+    fn problem(&self, problem: &Problem) -> Made {
+        let Refused { status, challenge, fields } = self.wire.refused(problem);
+        let mut response = encoded(status, &fields, self.form);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-        (Some(RefreshField::Null), _) => fields.push(("refresh_token", "null".to_owned())),
-        (Some(RefreshField::Empty), _) => fields.push(("refresh_token", text(""))),
-        _ => {}
+        response
     }
-    if let Some(lifetime) = tokens.refresh_lifetime {
-        fields.push(("refresh_expires_in", seconds(lifetime).to_string()));
+
+    /// An answer that the rules have no part in. If the request was carried out, `own` is what the
+    /// rules would have answered.
+    pub(crate) fn scripted(&self, answer: &Scripted, own: Option<Made>) -> Response<Content> {
+        let mut response = match &answer.body {
+            Body::Nothing => whole(None, Bytes::new()),
+            Body::Bytes(bytes) => whole(None, bytes.clone()),
+            Body::OAuthError(code) => {
+                let status = answer.status.unwrap_or(match code.as_str() {
+                    "invalid_client" => StatusCode::UNAUTHORIZED,
+                    _ => StatusCode::BAD_REQUEST,
+                });
+                let problem =
+                    Problem { code: code.clone().into(), ..Problem::new(status, "scripted") };
+                self.problem(&problem).map(Content::Whole)
+            }
+            Body::Refusal(refusal) => self.refused(*refusal).map(Content::Whole),
+            Body::Html => whole(Some(HTML), Bytes::from_static(PAGE)),
+            Body::Empty => whole(Some(JSON), Bytes::new()),
+            Body::Garbage => whole(Some(JSON), Bytes::from_static(GARBAGE)),
+            Body::Truncated => {
+                let body = to_cut(own);
+                let promised = HeaderValue::from(body.len());
+                let mut response =
+                    whole(Some(JSON), Bytes::new()).map(|_| Content::CutOff(first_half(&body)));
+                response.headers_mut().insert(header::CONTENT_LENGTH, promised);
+                response
+            }
+            Body::CutJson => whole(Some(JSON), first_half(&to_cut(own))),
+            Body::Redirect(location) => {
+                let mut response = whole(None, Bytes::new());
+                *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+                response.headers_mut().insert(header::LOCATION, location.clone());
+                response
+            }
+            Body::Huge(bytes) => whole(Some(JSON), Bytes::new()).map(|_| Content::Huge(*bytes)),
+        };
+        if let Some(status) = answer.status {
+            *response.status_mut() = status;
+        }
+        if let Some(content_type) = &answer.content_type {
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        response
     }
-    if let Some(scope) = changes.scope.as_deref().or(scope) {
-        fields.push(("scope", text(scope)));
-    }
-    encoded(StatusCode::OK, &fields, form)
 }
 
 /// The refresh token that such an answer has.
@@ -65,62 +110,26 @@ pub(crate) fn answered_refresh<'a>(tokens: &'a Issued, changes: &Changes) -> Opt
     tokens.refresh.as_deref().filter(|_| told)
 }
 
-/// A refusal by the server's own rules.
-pub(crate) fn refused(refusal: Refusal, form: bool) -> Made {
-    error(refusal.status(), refusal.error(), refusal.description(), form)
+/// A page for people, as a login wall has it.
+pub(crate) fn login_page() -> Response<Content> {
+    whole(Some(HTML), Bytes::from_static(PAGE))
 }
 
-/// An answer that the rules have no part in. If the request was carried out, `own` is what the
-/// rules would have answered.
-pub(crate) fn scripted(answer: &Scripted, own: Option<Made>, form: bool) -> Response<Content> {
-    let mut response = match &answer.body {
-        Body::Nothing => whole(None, Bytes::new()),
-        Body::Bytes(bytes) => whole(None, bytes.clone()),
-        Body::OAuthError(code) => {
-            let status = answer.status.unwrap_or(match code.as_str() {
-                "invalid_client" => StatusCode::UNAUTHORIZED,
-                _ => StatusCode::BAD_REQUEST,
-            });
-            error(status, code, "scripted", form).map(Content::Whole)
-        }
-        Body::Html => whole(Some(HTML), Bytes::from_static(PAGE)),
-        Body::Empty => whole(Some(JSON), Bytes::new()),
-        Body::Garbage => whole(Some(JSON), Bytes::from_static(GARBAGE)),
-        Body::Truncated => {
-            let body = to_cut(own);
-            let promised = HeaderValue::from(body.len());
-            let mut response =
-                whole(Some(JSON), Bytes::new()).map(|_| Content::CutOff(first_half(&body)));
-            response.headers_mut().insert(header::CONTENT_LENGTH, promised);
-            response
-        }
-        Body::CutJson => whole(Some(JSON), first_half(&to_cut(own))),
-        Body::Redirect(location) => {
-            let mut response = whole(None, Bytes::new());
-            *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-            response.headers_mut().insert(header::LOCATION, location.clone());
-            response
-        }
-        Body::Huge(bytes) => whole(Some(JSON), Bytes::new()).map(|_| Content::Huge(*bytes)),
+/// Members of raw JSON as a JSON object.
+pub(crate) fn object(fields: &[(&str, String)]) -> String {
+    let members: Vec<_> =
+        fields.iter().map(|(name, raw)| format!("{}:{raw}", text(name))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Whole seconds as an integer, as most servers write them; a fraction is kept.
+pub(crate) fn seconds(duration: Duration) -> String {
+    let whole = Number::from(duration.as_secs());
+    let number = match duration.subsec_nanos() {
+        0 => whole,
+        _ => Number::from_f64(duration.as_secs_f64()).unwrap_or(whole),
     };
-    if let Some(status) = answer.status {
-        *response.status_mut() = status;
-    }
-    if let Some(content_type) = &answer.content_type {
-        response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
-    }
-    response
-}
-
-/// RFC 6749 §5.2.
-fn error(status: StatusCode, code: &str, description: &str, form: bool) -> Made {
-    let fields = [("error", text(code)), ("error_description", text(description))];
-    let mut response = encoded(status, &fields, form);
-    if status == StatusCode::UNAUTHORIZED {
-        let challenge = HeaderValue::from_static("Basic realm=\"token-testkit\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    }
-    response
+    number.to_string()
 }
 
 /// Fields of raw JSON as a JSON object or a form.
@@ -134,9 +143,7 @@ fn encoded(status: StatusCode, fields: &[(&str, String)], form: bool) -> Made {
         }
         (FORM, pairs.finish())
     } else {
-        let members: Vec<_> =
-            fields.iter().map(|(name, raw)| format!("{}:{raw}", text(name))).collect();
-        (JSON, format!("{{{}}}", members.join(",")))
+        (JSON, object(fields))
     };
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
@@ -166,20 +173,6 @@ fn first_half(bytes: &Bytes) -> Bytes {
     bytes.slice(..bytes.len() / 2)
 }
 
-/// A JSON string.
-fn text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// Whole seconds as an integer, as most servers write them; a fraction is kept.
-fn seconds(duration: Duration) -> Number {
-    let whole = Number::from(duration.as_secs());
-    match duration.subsec_nanos() {
-        0 => whole,
-        _ => Number::from_f64(duration.as_secs_f64()).unwrap_or(whole),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,9 +180,9 @@ mod tests {
     #[test]
     fn a_lifetime_is_an_integer_unless_it_has_a_fraction() {
         for (milliseconds, written) in [(1000, "1"), (1500, "1.5"), (300, "0.3"), (0, "0")] {
-            assert_eq!(seconds(Duration::from_millis(milliseconds)).to_string(), written);
+            assert_eq!(seconds(Duration::from_millis(milliseconds)), written);
         }
-        assert_eq!(seconds(Duration::MAX).to_string().parse(), Ok(Duration::MAX.as_secs_f64()));
+        assert_eq!(seconds(Duration::MAX).parse(), Ok(Duration::MAX.as_secs_f64()));
     }
 
     #[test]

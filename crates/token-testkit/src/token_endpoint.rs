@@ -1,4 +1,4 @@
-//! `POST /token`: reads a request, lets the script have its way with it, and answers.
+//! A path where tokens are handed out: reads a request, lets the script have its way with it, and answers.
 
 use std::{
     future,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::{sync::oneshot, time};
@@ -14,12 +14,13 @@ use tokio::{sync::oneshot, time};
 use crate::{
     Answer, Fault, Fingerprint, Stage,
     date::http_date,
+    dialect::{Good, Sent},
     fault::{Action, Changes, RetryAfter},
     refusal::Refusal,
-    response::{self, Reply},
+    response::Reply,
     shared::Shared,
     streamed::Content,
-    token_answer::{self, Made},
+    token_answer::{self, Asked, Made},
     token_request::TokenRequest,
 };
 
@@ -27,14 +28,9 @@ use crate::{
 const MAX_BODY: usize = 64 * 1024;
 
 pub(crate) async fn serve(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
-    if request.method() != Method::POST {
-        let mut response = response::empty(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-        return response.into();
-    }
     let (head, body) = request.into_parts();
     let request = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => TokenRequest::parse(&head.headers, &body.to_bytes()),
+        Ok(body) => shared.wire.read(&Sent { head: &head, body: &body.to_bytes() }),
         Err(error) if error.is::<LengthLimitError>() => TokenRequest::unread(Refusal::TooLarge),
         Err(_) => {
             shared.token_request_broke_off();
@@ -60,21 +56,22 @@ async fn carry_out(
     fault: Fault,
     mut client: oneshot::Sender<Reply>,
 ) {
-    let Fault { delay_before, action, carried_out, delay_after, retry_after, form, drip } = fault;
+    let asked = Asked { wire: &*shared.wire, request: &request, form: fault.form };
+    let Fault { delay_before, action, carried_out, delay_after, retry_after, drip, .. } = fault;
     shared.hold_up(sequence, Stage::Received, client.closed()).await;
     pause(delay_before).await;
     let (response, processed, answer) = match action {
         Action::Rules(changes) => {
-            let (response, answer) = process(&shared, &request, sequence, &changes, form);
+            let (response, answer) = process(&shared, &asked, sequence, &changes);
             (Some(response.map(Content::Whole)), true, answer)
         }
         action => {
-            let own = carried_out
-                .then(|| process(&shared, &request, sequence, &Changes::default(), form).0);
+            let own =
+                carried_out.then(|| process(&shared, &asked, sequence, &Changes::default()).0);
             let silence = Answer::NoAnswer { processed: carried_out };
             let (response, answer) = match action {
                 Action::Answer(scripted) => {
-                    let response = token_answer::scripted(&scripted, own, form);
+                    let response = asked.scripted(&scripted, own);
                     let status = response.status().as_u16();
                     (Some(response), Answer::Fault { status, processed: carried_out })
                 }
@@ -105,14 +102,8 @@ async fn carry_out(
 }
 
 /// The server's own rules: the answer, and how the history tells it.
-fn process(
-    shared: &Shared,
-    request: &TokenRequest,
-    sequence: u64,
-    changes: &Changes,
-    form: bool,
-) -> (Made, Answer) {
-    let (made, answer) = match shared.perform(request, changes) {
+fn process(shared: &Shared, asked: &Asked<'_>, sequence: u64, changes: &Changes) -> (Made, Answer) {
+    let (made, answer) = match shared.perform(asked.request, changes) {
         Ok(tokens) => {
             let answer = Answer::Issued {
                 generation: tokens.generation,
@@ -120,14 +111,15 @@ fn process(
                 refresh: token_answer::answered_refresh(&tokens, changes).map(Fingerprint::of),
                 in_grace: tokens.in_grace,
             };
-            (token_answer::issued(&tokens, changes, request.parameter("scope"), form), answer)
+            let good = Good { issued: &tokens, changes, now: shared.wall_clock() };
+            (asked.issued(&good), answer)
         }
         Err(refusal) => {
             let answer = match refusal {
                 Refusal::ReuseDetected => Answer::ReuseDetected,
                 _ => Answer::Refused { error: refusal.error().to_owned() },
             };
-            (token_answer::refused(refusal, form), answer)
+            (asked.refused(refusal), answer)
         }
     };
     shared.token_request_decided(sequence, answer.clone());

@@ -190,6 +190,25 @@ fn the_lines_that_it_prints_can_be_pasted() {
 }
 
 #[test]
+fn every_dialect_is_introduced_with_a_line_that_gets_tokens() {
+    for (name, token) in [
+        ("oauth", "/access_token"),
+        ("pos-connector", "/token"),
+        ("akuvox", "/datas/token"),
+        ("high-level", "/access_token"),
+        ("jwt-refresh", "/access_token"),
+        ("nocturna", "/access_token"),
+    ] {
+        let program = Program::start(&["--dialect", name]);
+        let lines: Vec<_> = program.said.iter().filter(|line| line.starts_with("curl ")).collect();
+        let [renewal, _, history] = lines[..] else { panic!("{lines:?}") };
+        let answer = shell(renewal);
+        assert!(answer.pointer(token).is_some_and(Value::is_string), "{name}: {answer}");
+        assert_eq!(shell(history)[0]["answer"]["kind"], "issued", "{name}");
+    }
+}
+
+#[test]
 fn a_broken_answer_is_what_curl_says_it_is() {
     let program = Program::start(&[
         "--script",
@@ -250,6 +269,7 @@ fn bad_options_are_told_what_is_expected() {
         (&["--random-rate", "0.5"], "--random-seed"),
         (&["--user", "ada"], "NAME:PASSWORD"),
         (&["--date-skew", "x"], "--date-skew"),
+        (&["--dialect", "soap"], "`nocturna`"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let Output { status, stdout, stderr } = command(options).output().unwrap();
@@ -261,8 +281,15 @@ fn bad_options_are_told_what_is_expected() {
 #[test]
 fn help_names_every_option() {
     let help = text(&command(&["--help"]).output().unwrap().stdout);
-    for option in ["--port", "--script", "--api-script", "--random-rate", "--grace", "--date-skew"]
-    {
+    for option in [
+        "--port",
+        "--dialect",
+        "--script",
+        "--api-script",
+        "--random-rate",
+        "--grace",
+        "--date-skew",
+    ] {
         assert!(help.contains(option), "{help}");
     }
 }

@@ -45,6 +45,7 @@ pub(crate) enum Action {
     #[default]
     Process,
     Answer(Answer),
+    Refused,
     Close,
 }
 
@@ -83,6 +84,12 @@ impl ApiFault {
     /// Answers 401 with this `WWW-Authenticate`, whatever the token.
     pub fn unauthorized(challenge: &str) -> Self {
         Self::status(401).with_header(header::WWW_AUTHENTICATE.as_str(), challenge)
+    }
+
+    /// Answers as to a token that is not valid, in the words of the [`Dialect`](crate::Dialect): a challenge, or an error with
+    /// status 200.
+    pub fn refused() -> Self {
+        Self { action: Action::Refused, ..Self::default() }
     }
 
     /// Answers with this redirect to `location`.

@@ -15,6 +15,8 @@ use crate::{
 /// Each as [`ApiFault`]'s `Display` writes it.
 const CATALOGUE: &[&str] = &[
     "none",
+    "refused",
+    "refused at-once",
     "status=401",
     "challenge=Bearer%20error=\"invalid_token\"",
     "challenge=Basic%20realm=\"api\",%20Bearer%20error=\"invalid_token\"",
@@ -54,6 +56,7 @@ impl fmt::Display for ApiFault {
         let mut words = Words::default();
         match &self.action {
             Action::Process => {}
+            Action::Refused => words.bare("refused"),
             Action::Close => words.bare("close"),
             Action::Answer(answer) => words.api_answer(answer),
         }
@@ -102,6 +105,7 @@ impl Worded for ApiFault {
     const NAME: &str = "an API fault";
     const WORDS: &[(&str, Option<&str>)] = &[
         ("none", None),
+        ("refused", None),
         ("status", Some("a number from 200 to 999")),
         ("challenge", Some("a challenge such as `Bearer%20error=\"invalid_token\"`")),
         ("redirect", Some("a URL or path that a header can carry")),
@@ -122,6 +126,7 @@ impl Worded for ApiFault {
     fn bare(key: &str) -> Option<Self> {
         match key {
             "none" => Some(Self::none()),
+            "refused" => Some(Self::refused()),
             "close" => Some(Self::close()),
             "at-once" => Some(Self::none().at_once()),
             _ => None,

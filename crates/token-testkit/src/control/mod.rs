@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::{
-    ApiFault, Fault, Login, RandomFaults,
+    ApiFault, DEFAULT_CLIENT_ID, DEFAULT_USER, Fault, Login, RandomFaults,
     response::{self, Reply, Whole},
     script::Script,
     shared::{Shared, State},
@@ -17,7 +17,7 @@ use crate::{
 
 mod orders;
 
-use orders::{Always, Faults, Kill, Nothing, Random, Refuse, Settings, SignIn};
+use orders::{Always, Faults, Kill, Nothing, Random, Refuse, Settings, SignIn, UserActive};
 
 /// A longer request body is refused.
 const MAX_BODY: usize = 1024 * 1024;
@@ -41,6 +41,7 @@ const REQUESTS: &[(&str, &str, &str)] = &[
         r#"{"access_lifetime":"60s","refresh_lifetime":null,"rotation":"rotate","grace":"same-pair=30s","date_skew":-3600}, of which each may be left out"#,
     ),
     ("POST", "/control/sign-in", r#"{"client_id":"kit-client"}, which may be left out"#),
+    ("POST", "/control/user", r#"{"user":"kit-user@example.com","active":false}"#),
     ("POST", "/control/script", r#"{"faults":["status=503 retry-after=7","reset-after"]}"#),
     ("POST", "/control/always", r#"{"fault":"status=503"}, or {"fault":null} to end it"#),
     (
@@ -152,6 +153,10 @@ async fn order(shared: &Arc<Shared>, path: &str, body: &[u8], example: &str) -> 
             Ok(orders::settings(&state))
         }
         "/control/sign-in" => Ok(sign_in(shared, parse(path, body, example)?)),
+        "/control/user" => {
+            let UserActive { user, active } = parse(path, body, example)?;
+            Ok(json!({ "known": shared.state().users.set_active(&user, active) }))
+        }
         "/control/script" => {
             let faults = parse(path, body, example)?;
             Ok(append(&mut shared.state().script, faults))
@@ -210,7 +215,8 @@ fn wrong(path: &str, why: impl std::fmt::Display, example: &str) -> Refused {
 }
 
 fn sign_in(shared: &Shared, SignIn { client_id }: SignIn) -> Value {
-    let login: Login = shared.sign_in(&client_id);
+    let usual = if shared.dialect.has_clients() { DEFAULT_CLIENT_ID } else { DEFAULT_USER };
+    let login: Login = shared.sign_in(client_id.as_deref().unwrap_or(usual));
     json!({
         "refresh_token": login.refresh_token(),
         "access_token": login.access_token(),

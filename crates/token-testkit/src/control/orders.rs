@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 
-use crate::{DEFAULT_CLIENT_ID, Fault, Grace, Rotation, duration_text, shared::State};
+use crate::{Fault, Grace, Rotation, duration_text, shared::State};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,8 +14,15 @@ pub(super) struct Nothing {}
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SignIn {
-    #[serde(default = "default_client")]
-    pub(super) client_id: String,
+    /// The default client, or the default user, when it is left out.
+    pub(super) client_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserActive {
+    pub(super) user: String,
+    pub(super) active: bool,
 }
 
 #[derive(Deserialize)]
@@ -81,7 +88,7 @@ impl Settings {
             state.policy.grace = grace;
         }
         if let Some(skew) = self.date_skew {
-            state.date_skew = skew;
+            state.policy.date_skew = skew;
         }
     }
 }
@@ -94,12 +101,8 @@ pub(super) fn settings(state: &State) -> Value {
         "refresh_lifetime": policy.refresh_lifetime.map(duration_text::write),
         "rotation": policy.rotation.to_string(),
         "grace": policy.grace.to_string(),
-        "date_skew": state.date_skew,
+        "date_skew": policy.date_skew,
     })
-}
-
-fn default_client() -> String {
-    DEFAULT_CLIENT_ID.to_owned()
 }
 
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {

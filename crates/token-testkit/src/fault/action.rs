@@ -5,6 +5,8 @@ use std::{num::NonZeroUsize, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
+use crate::refusal::Refusal;
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
     /// The server's own rules decide; their answer is changed.
@@ -53,6 +55,8 @@ pub(crate) enum Body {
     Nothing,
     Bytes(Bytes),
     OAuthError(String),
+    /// As the rules refuse.
+    Refusal(Refusal),
     Html,
     Empty,
     Garbage,

@@ -44,6 +44,9 @@ const CATALOGUE: &[&str] = &[
     "error=invalid_grant status=200",
     "error=bad_verification_code status=200 form",
     "error=temporarily_unavailable status=503 retry-after=1",
+    "wrong-password",
+    "wrong-password status=401",
+    "disabled-user",
     "form",
     "html",
     "html carried-out",
@@ -99,8 +102,8 @@ impl Fault {
     /// Every kind of fault with its text, for tests that go through them all.
     ///
     /// It grows with versions. What hangs, hangs until the client gives up; nothing else takes
-    /// longer than a second. Redirects lead back to `/token`, so that the history tells who follows
-    /// them.
+    /// longer than a second. Redirects lead back to `/token`, so that the history of a server that speaks
+    /// OAuth tells who follows them.
     ///
     /// ```
     /// use token_testkit::Fault;

@@ -5,6 +5,8 @@ use std::{num::NonZeroUsize, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 
+use crate::refusal::Refusal;
+
 mod action;
 mod catalogue;
 mod text;
@@ -116,9 +118,22 @@ impl Fault {
 
     /// Answers with this error code: 401 for `invalid_client`, 400 for any other (RFC 6749 §5.2).
     ///
-    /// Joined with `Fault::status(200)` it is what some servers send in place of a 400.
+    /// Joined with `Fault::status(200)` it is what some servers send in place of a 400. A [`Dialect`](crate::Dialect) writes
+    /// it where it has its own errors: as `err_code` with status 200, as `detail`, as `message`.
     pub fn oauth_error(error: impl Into<String>) -> Self {
         Self::sends(Body::OAuthError(error.into()))
+    }
+
+    /// Answers as to a wrong password, in the words of the [`Dialect`](crate::Dialect).
+    pub fn wrong_password() -> Self {
+        Self::sends(Body::Refusal(Refusal::WrongPassword))
+    }
+
+    /// Answers as to a user that was disabled, in the words of the [`Dialect`](crate::Dialect).
+    ///
+    /// [`set_user_active`](crate::AuthorizationServer::set_user_active) does it for good.
+    pub fn disabled_user() -> Self {
+        Self::sends(Body::Refusal(Refusal::UserDisabled))
     }
 
     /// Answers 200 with a page, as a proxy or a login wall does.
@@ -311,30 +326,4 @@ pub(crate) fn final_status(status: u16) -> Option<StatusCode> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_that_cannot_end_a_request_becomes_500() {
-        for (given, sent) in [(0, 500), (101, 500), (200, 200), (503, 503), (999, 999), (1000, 500)]
-        {
-            assert_eq!(Fault::status(given), Fault::status(sent));
-            let Action::Answer(Scripted { status: Some(status), .. }) = Fault::status(given).action
-            else {
-                panic!("not an answer");
-            };
-            assert_eq!(status.as_u16(), sent);
-        }
-    }
-
-    #[test]
-    fn joined_faults_do_both_and_the_later_counts_where_they_contradict() {
-        let page = Fault::html().and(Fault::status(502)).and(Fault::none().retry_after(1));
-        assert_eq!(page, Fault::status(502).retry_after(1).and(Fault::html()));
-        assert_eq!(page.clone().and(Fault::hang()).action, Action::Hang);
-        assert_eq!(page.clone().and(Fault::none()), page);
-        assert_eq!(Fault::none().and(page.clone()), page);
-        let rules = Fault::expires_in("0").and(Fault::scope("a")).and(Fault::expires_in("1"));
-        assert_eq!(rules, Fault::scope("a").and(Fault::expires_in("1")));
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     ParseError, duration_text,
+    refusal::Refusal,
     words::{self, Worded, Words},
 };
 
@@ -29,6 +30,8 @@ const WORDS: &[(&str, Option<&str>)] = &[
         Some("a number of seconds from the answer's date on, or before it with a minus sign"),
     ),
     ("error", Some("an error code such as `invalid_grant`")),
+    ("wrong-password", None),
+    ("disabled-user", None),
     ("body", Some("any text")),
     ("content-type", Some("a media type, or any text that a header can carry")),
     ("html", None),
@@ -115,6 +118,9 @@ impl Words {
             Body::Nothing => {}
             Body::Bytes(bytes) => self.value("body", bytes),
             Body::OAuthError(error) => self.value("error", error),
+            Body::Refusal(Refusal::UserDisabled) => self.bare("disabled-user"),
+            // No other refusal is scripted.
+            Body::Refusal(_) => self.bare("wrong-password"),
             Body::Html => self.bare("html"),
             Body::Empty => self.bare("empty"),
             Body::Garbage => self.bare("garbage"),
@@ -152,6 +158,8 @@ impl Worded for Fault {
             "hang" => Self::hang(),
             "kill-family" => Self::kill_family(),
             "carried-out" => Self::none().carried_out(),
+            "wrong-password" => Self::wrong_password(),
+            "disabled-user" => Self::disabled_user(),
             "html" => Self::html(),
             "empty" => Self::empty(),
             "garbage" => Self::garbage(),

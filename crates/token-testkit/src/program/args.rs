@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use token_testkit::{
-    ApiFault, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Fault, Grace, ParseError, Rotation,
+    ApiFault, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Fault, Grace, ParseError, Rotation,
 };
 
 use crate::duration_text;
@@ -20,7 +20,10 @@ pub(crate) struct Args {
     /// Port of 127.0.0.1 to listen on; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     pub(crate) port: u16,
-    /// Id of the one client
+    /// What it looks like: oauth, pos-connector, akuvox, high-level, jwt-refresh or nocturna
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub(crate) dialect: Dialect,
+    /// Id of the one client, in a dialect that has clients
     #[arg(long, default_value = DEFAULT_CLIENT_ID)]
     pub(crate) client_id: String,
     /// Its secret
@@ -29,21 +32,22 @@ pub(crate) struct Args {
     /// How it must authenticate
     #[arg(long, value_enum, default_value = "either")]
     pub(crate) client_auth: ClientAuth,
-    /// A user for the password grant; may be given more than once
+    /// A user for the password grant or the login of a dialect; may be given more than once
     #[arg(long = "user", value_name = "NAME:PASSWORD", value_parser = user)]
     pub(crate) users: Vec<(String, String)>,
-    /// How long access tokens are valid
-    #[arg(long, default_value = "1h", value_parser = duration)]
-    pub(crate) access_lifetime: Duration,
-    /// How long a refresh token is valid unless it is used [default: for ever]
+    /// How long access tokens are valid [default: the dialect's, 1h for oauth]
+    #[arg(long, value_parser = duration)]
+    pub(crate) access_lifetime: Option<Duration>,
+    /// How long a refresh token is valid unless it is used [default: the dialect's, for ever for oauth]
     #[arg(long, value_parser = duration)]
     pub(crate) refresh_lifetime: Option<Duration>,
     /// What becomes of a refresh token: rotate, repeat or omit
     #[arg(long, default_value_t)]
     pub(crate) rotation: Rotation,
-    /// What a spent refresh token gets: none, or same-pair=30s, new-pair=30s, previous-only=30s
-    #[arg(long, default_value_t)]
-    pub(crate) grace: Grace,
+    /// What a spent refresh token gets: none, or same-pair=30s, new-pair=30s, previous-only=30s [default: the dialect's,
+    /// none for oauth]
+    #[arg(long)]
+    pub(crate) grace: Option<Grace>,
     /// A refresh revokes the family's earlier access tokens
     #[arg(long)]
     pub(crate) revoke_on_refresh: bool,

@@ -6,12 +6,13 @@ use std::{
 };
 
 use clap::Parser;
-use token_testkit::{AuthorizationServer, Client, Login, RandomFaults};
+use token_testkit::{AuthorizationServer, Client, RandomFaults};
 use tokio::{runtime, signal};
 
 mod args;
 #[path = "../duration_text.rs"]
 mod duration_text;
+mod introduce;
 
 use args::{Args, ClientAuth};
 
@@ -33,8 +34,8 @@ fn run(args: &Args) -> io::Result<()> {
         // Before anything is printed: who reads the address may send the signal at once.
         let end = end_signal()?;
         let server = start(args)?;
-        let login = server.sign_in(&args.client_id);
-        introduce(&mut io::stdout().lock(), args, &server, &login)?;
+        let login = server.sign_in(introduce::holder(args));
+        introduce::introduce(&mut io::stdout().lock(), args, &server, &login)?;
         end.await
     })
 }
@@ -48,15 +49,22 @@ fn start(args: &Args) -> io::Result<AuthorizationServer> {
         ClientAuth::Public => Client::public(id),
     };
     let mut builder = AuthorizationServer::builder()
+        .dialect(args.dialect)
         .port(args.port)
         .client(client)
-        .access_lifetime(args.access_lifetime)
-        .refresh_lifetime(args.refresh_lifetime)
         .rotation(args.rotation)
-        .grace(args.grace)
         .revoke_on_refresh(args.revoke_on_refresh)
         .date_skew(args.date_skew)
         .control(true);
+    if let Some(lifetime) = args.access_lifetime {
+        builder = builder.access_lifetime(lifetime);
+    }
+    if let Some(lifetime) = args.refresh_lifetime {
+        builder = builder.refresh_lifetime(Some(lifetime));
+    }
+    if let Some(grace) = args.grace {
+        builder = builder.grace(grace);
+    }
     for (name, password) in &args.users {
         builder = builder.user(name, password);
     }
@@ -71,44 +79,6 @@ fn start(args: &Args) -> io::Result<AuthorizationServer> {
         server.random(Some(RandomFaults::new(seed, rate, args.random_faults.0.clone())));
     }
     Ok(server)
-}
-
-/// Everything that somebody with curl needs.
-fn introduce(
-    out: &mut impl Write,
-    args: &Args,
-    server: &AuthorizationServer,
-    login: &Login,
-) -> io::Result<()> {
-    let (token_url, origin) = (server.token_url(), server.origin());
-    let (id, secret) = (&args.client_id, &args.client_secret);
-    let (shown_secret, credentials) = match args.client_auth {
-        ClientAuth::Basic | ClientAuth::Either => (&**secret, format!("-u '{id}:{secret}'")),
-        ClientAuth::Post => (&**secret, format!("-d client_id='{id}' -d client_secret='{secret}'")),
-        ClientAuth::Public => ("none, it is public", format!("-d client_id='{id}'")),
-    };
-    let lifetime = duration_text::write(args.access_lifetime);
-    writeln!(out, "token endpoint  {token_url}")?;
-    writeln!(out, "API             {}", server.api_url())?;
-    writeln!(out, "control         {origin}/control")?;
-    writeln!(out, "client id       {id}")?;
-    writeln!(out, "client secret   {shown_secret}")?;
-    writeln!(out, "refresh token   {}", login.refresh_token())?;
-    writeln!(out, "access token    {}  (for {lifetime})", login.access_token())?;
-    writeln!(out)?;
-    writeln!(out, "Refresh, make the next token request fail, and see what was presented:")?;
-    writeln!(out)?;
-    let token = login.refresh_token();
-    writeln!(
-        out,
-        "curl {credentials} -d grant_type=refresh_token -d refresh_token={token} {token_url}"
-    )?;
-    writeln!(
-        out,
-        "curl -d '{{\"faults\":[\"status=503 retry-after=7\"]}}' {origin}/control/script"
-    )?;
-    writeln!(out, "curl {origin}/control/history")?;
-    out.flush()
 }
 
 /// Ends when somebody wants the program to end.

@@ -3,18 +3,25 @@
 use std::time::Duration;
 
 use super::{Issued, RefreshToken, Spent, Tokens, index};
-use crate::{Grace, Rotation, policy::Policy, refusal::Refusal};
+use crate::{
+    Grace, Rotation,
+    policy::{Policy, Renewal},
+    refusal::Refusal,
+};
 
 impl Tokens {
     /// Exchanges a refresh token, or ends its family if it was exchanged before and no grace window
-    /// is open for it.
-    pub(crate) fn refresh(
+    /// is open for it. `client` is who presents it, where anybody is asked.
+    pub(crate) fn refresh<'c>(
         &mut self,
         policy: &Policy,
-        client: &str,
+        client: impl Into<Option<&'c str>>,
         presented: &str,
         now: Duration,
     ) -> Result<Issued, Refusal> {
+        if policy.renewal == Renewal::Itself {
+            self.mint.check_jwt(presented)?;
+        }
         let Some((token, family)) = self.refresh.get_mut(presented).and_then(|token| {
             let family = self.families.get_mut(index(token.family))?;
             Some((token, family))
@@ -22,7 +29,7 @@ impl Tokens {
             return Err(Refusal::InvalidGrant("the refresh token is unknown"));
         };
         // Another client's mistake must not cost the owner its family.
-        if family.client != client {
+        if family.holder.client.as_deref() != client.into() {
             return Err(Refusal::InvalidGrant("the refresh token is another client's"));
         }
         if family.revoked {
@@ -46,20 +53,20 @@ impl Tokens {
 
         let number = token.family;
         let predecessor = token.predecessor.clone();
-        let (generation, refresh) = match policy.rotation {
-            Rotation::Rotate => {
-                family.newest += 1;
-                let (generation, from) = (family.newest, Some(presented.to_owned()));
-                (generation, Some(self.issue_refresh(policy, number, generation, from, now)))
-            }
-            Rotation::Repeat => {
+        let issued = if policy.rotation == Rotation::Rotate || policy.renewal == Renewal::Itself {
+            // A token that is renewed by itself has a successor even if it is not spent.
+            family.newest += 1;
+            let (generation, from) = (family.newest, Some(presented.to_owned()));
+            self.issue(policy, number, generation, from, now)
+        } else {
+            let generation = token.generation;
+            let repeated = (policy.rotation == Rotation::Repeat).then(|| presented.to_owned());
+            if repeated.is_some() {
                 token.expires =
                     policy.refresh_lifetime.map(|lifetime| now.saturating_add(lifetime));
-                (token.generation, Some(presented.to_owned()))
             }
-            Rotation::Omit => (token.generation, None),
+            self.issue_access(policy, number, generation, repeated, now)
         };
-        let issued = self.issue_access(policy, number, generation, refresh, now);
         if let Some(spent) =
             predecessor.and_then(|token| self.refresh.get_mut(&token)?.spent.as_mut())
         {

@@ -227,7 +227,7 @@ fn every_fault_of_the_catalogue_is_what_its_words_say() {
             let value = &*value.replace("%20", " ");
             let header = |name| seen.headers(name).any(|known| known == value);
             let right = match key {
-                "none" => seen.status == 401,
+                "none" | "refused" => seen.status == 401,
                 "status" => seen.status.to_string() == value,
                 "challenge" => header("www-authenticate") && implied(401),
                 "redirect" => header("location") && implied(307),

@@ -33,7 +33,13 @@ impl Words {
 
     fn is_scripted(&self) -> bool {
         let scripted = ["status", "error", "body", "html", "empty", "garbage", "truncated"];
-        self.has_one_of(&scripted) || self.has_one_of(&["cut-json", "redirect", "huge"])
+        self.has_one_of(&scripted)
+            || self.has_one_of(&["cut-json", "redirect", "huge"])
+            || self.is_refused()
+    }
+
+    fn is_refused(&self) -> bool {
+        self.has_one_of(&["wrong-password", "disabled-user"])
     }
 
     fn is_silent(&self) -> bool {
@@ -82,7 +88,7 @@ fn every_fault_is_what_its_words_say() {
                     let status = status.unwrap_or(match words.value("error") {
                         Some("invalid_client") => 401,
                         Some(_) => 400,
-                        None if words.has("kill-family") => 400,
+                        None if words.has("kill-family") || words.is_refused() => 400,
                         None => 200,
                     });
                     assert_eq!(seen.status, status, "{text}");
@@ -109,7 +115,9 @@ fn check(words: &Words, key: &str, value: &str, seen: &Raw, presented: &str) {
             assert_ne!(seen.json()["refresh_token"], *presented);
             assert_eq!(seen.json().get("scope").and_then(Value::as_str), words.value("scope"));
         }
-        "kill-family" => assert_eq!(seen.json()["error"], "invalid_grant"),
+        "kill-family" | "wrong-password" | "disabled-user" => {
+            assert_eq!(seen.json()["error"], "invalid_grant");
+        }
         // What it means is checked by the history and afterwards.
         "carried-out" => {}
         "status" if words.0.len() == 1 => assert!(seen.body.is_empty()),

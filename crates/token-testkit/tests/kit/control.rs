@@ -263,6 +263,7 @@ fn bad_input_gets_a_sentence_that_says_what_is_wrong_and_what_is_expected() {
         ("settings", "{\"grace\":\"30s\"}", &["same-pair=30s"]),
         ("settings", "{\"rotation\":\"x\"}", &["`rotate`, `repeat` or `omit`"]),
         ("kill-family", "{}", &["missing field `token`"]),
+        ("user", "{\"user\":\"ada\"}", &["missing field `active`"]),
         ("revoke-access-tokens", "{\"all\":true}", &["unknown field `all`"]),
         ("refuse-connections", "{\"seconds\":0}", &["not above 0"]),
         ("refuse-connections", "{\"seconds\":-1}", &["not above 0"]),

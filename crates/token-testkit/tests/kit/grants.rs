@@ -54,7 +54,8 @@ async fn wrong_requests_get_the_error_that_says_so() {
         (&[("grant_type", "refresh_token")], "invalid_request"),
         (&[("grant_type", "password"), ("password", "p")], "invalid_request"),
         (&[("grant_type", "password"), ("grant_type", "password")], "invalid_request"),
-        (&[("grant_type", "authorization_code")], "unsupported_grant_type"),
+        (&[("grant_type", "authorization_code")], "invalid_request"),
+        (&[("grant_type", "service_token")], "unsupported_grant_type"),
         (&[("grant_type", "refresh_token"), ("refresh_token", "unknown")], "invalid_grant"),
     ] {
         let refused = caller.token(&server, Some(&default_basic()), form).await.unwrap();

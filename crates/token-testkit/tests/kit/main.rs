@@ -8,6 +8,7 @@ mod catalogue;
 mod clients;
 mod control;
 mod dates;
+mod dialects;
 mod doors;
 mod faults;
 mod grace;
