@@ -18,7 +18,7 @@ const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// However wide the window, a new token is left alone for a tenth of its life.
-const WIDEST_WINDOW: f64 = 0.9;
+pub(crate) const WIDEST_WINDOW: f64 = 0.9;
 
 /// When a token is *fresh* (used), *stale* (used, and replaced behind the requests) or *expired* (not sent any more).
 ///

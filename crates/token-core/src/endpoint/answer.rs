@@ -37,6 +37,17 @@ pub(super) fn read(
             .with_status(status)
         });
     }
+    Err(refused(answer, code, spends, now))
+}
+
+/// What an answer means that is no success: by the code of RFC 6749 §5.2, if it has one, and by its status.
+pub(super) fn refused(
+    answer: &Response<Bytes>,
+    code: Option<&str>,
+    spends: Spends,
+    now: SystemTime,
+) -> RefreshError {
+    let status = answer.status();
     let wait = retry_after(answer.headers(), now);
     let (outcome, message) = match code {
         Some(code) if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => {
@@ -51,7 +62,7 @@ pub(super) fn read(
     if let Some(wait) = wait {
         error = error.with_retry_after(wait);
     }
-    Err(error)
+    error
 }
 
 /// The answer's fields, in JSON or, as GitHub has it, as a form.
@@ -153,7 +164,7 @@ fn tokens(mut fields: Map<String, Value>, answered: Option<SystemTime>) -> Optio
 
 /// Seconds as servers send them: a number, whole or not, or one in a string. Zero, less, or anything else says nothing:
 /// such a token is used until it is refused.
-fn lifetime(value: &Value) -> Option<Duration> {
+pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,

@@ -17,10 +17,7 @@ struct Times {
 /// The end counts from the server's own times, `answered` (the answer's `Date`) or the token's `iat`, whichever leaves
 /// less: our clock may differ from the server's.
 pub(super) fn lifetime(token: &str, answered: Option<SystemTime>) -> Option<Duration> {
-    let mut parts = token.split('.');
-    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
-    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    let times: Times = serde_json::from_slice(&payload).ok()?;
+    let times = times(token)?;
     let answered = answered
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map(|time| time.as_secs_f64());
@@ -31,6 +28,36 @@ pub(super) fn lifetime(token: &str, answered: Option<SystemTime>) -> Option<Dura
         .filter(|seconds| *seconds > 0.0)
         .min_by(f64::total_cmp)
         .map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// The end that a JWT itself states (RFC 7519 §4.1.4), by the clock of whoever issued it; `None` if it is no JWT or states
+/// none. Its signature is not looked at: whether the token is good only its server can say.
+///
+/// # Example
+///
+/// How long a service token lasts that somebody put into the environment:
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use token_core::endpoint::jwt_expires_at;
+///
+/// let token = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3NjcyMjU2MDB9.c2ln";
+/// assert_eq!(jwt_expires_at(token), Some(UNIX_EPOCH + Duration::from_secs(1_767_225_600)));
+/// ```
+pub fn jwt_expires_at(token: &str) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(end(token)?)
+}
+
+/// As [`jwt_expires_at`], as the time since the Unix epoch.
+pub(super) fn end(token: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(times(token)?.exp).ok().filter(|end| !end.is_zero())
+}
+
+fn times(token: &str) -> Option<Times> {
+    let mut parts = token.split('.');
+    let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&payload).ok()
 }
 
 #[cfg(test)]
@@ -74,6 +101,7 @@ mod tests {
         ] {
             assert_eq!(lifetime_of(payload, None), None, "{payload}");
         }
+        assert_eq!(jwt_expires_at("e30.eyJleHAiOi0xfQ.x"), None);
         for token in ["", "opaque", "a.b", "a.b.c", "...", "é.é.é"] {
             assert_eq!(lifetime(token, Some(UNIX_EPOCH)), None, "{token}");
         }

@@ -2,7 +2,7 @@
 //!
 //! It makes one attempt: no retry, no redirect, and no probing of authentication styles, each of which would present a
 //! one-time refresh token twice. What it needs of an HTTP client is [`HttpEndpoint`]; `tower-token-refresh` has one over
-//! hyper.
+//! hyper. Endpoints that speak no OAuth are described as data, with the feature `profile`.
 //!
 //! # Example: an endpoint over a client of your own
 //!
@@ -41,9 +41,12 @@ mod answer;
 mod client_auth;
 mod jwt;
 mod oauth;
+#[cfg(feature = "profile")]
+pub mod profile;
 mod retry_after;
 
 pub use self::client_auth::ClientAuth;
+pub use self::jwt::jwt_expires_at;
 pub use self::oauth::TokenEndpoint;
 
 /// The largest answer, in bytes, that an endpoint should read: tokens are small, and a server that sends more without end

@@ -1,0 +1,169 @@
+//! What an answer means, by a profile: what the profile says, and RFC 6749 for all that it does not say. Pure.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Response, StatusCode};
+
+use super::super::answer::refused;
+use super::super::retry_after::{answered_at, retry_after};
+use super::condition::Expected;
+use super::description::{AnswerRule, Ask, Description, Refusal};
+use super::pointer::{self, Pointer};
+use crate::refresher::{Outcome, RefreshError};
+use crate::token::TokenSet;
+
+impl Description {
+    /// Reads the answer to this request.
+    pub(super) fn read(
+        &self,
+        ask: Ask,
+        answer: &Response<Bytes>,
+        now: SystemTime,
+    ) -> Result<TokenSet, RefreshError> {
+        let text = String::from_utf8_lossy(answer.body());
+        let text = text.as_ref();
+        let status = answer.status();
+        if let Some(refusal) = self.refusals.iter().find(|refusal| refusal.fits(ask, answer, text))
+        {
+            return Err(refusal.error(ask, answer, text, now));
+        }
+        let code = Pointer::to_field("error").find_text(text);
+        let succeeded = match &self.success {
+            Some(success) => success.holds(status, answer.headers(), text),
+            None => code.is_none(),
+        };
+        // A status that a profile names as a success is one, whatever it is.
+        let named = self.success.as_ref().is_some_and(|success| !success.status.is_empty());
+        if succeeded && (named || status.is_success()) {
+            // What breaks off may break off before the refresh token.
+            let tokens = pointer::is_whole(text)
+                .then(|| self.answer.tokens(text, answered_at(answer.headers())));
+            return tokens.flatten().ok_or_else(|| self.unreadable(answer, text));
+        }
+        if status.is_success() && code.is_none() {
+            return Err(self.failed_success(answer, text));
+        }
+        let error = refused(answer, code.as_deref(), self.stake(ask), now);
+        // A server that says so in its own way refuses who logs in: another try would lock the account.
+        let refuses = matches!(status.as_u16(), 400 | 401 | 403 | 422);
+        if ask == Ask::Login && refuses && code.is_none() {
+            let message =
+                "the login was refused; check its credentials, and that the account is active";
+            return Err(RefreshError::configuration(message).with_status(status));
+        }
+        Err(error)
+    }
+
+    /// A 2xx that is not what the profile calls a success.
+    fn failed_success(&self, answer: &Response<Bytes>, text: &str) -> RefreshError {
+        let test = self.success.as_ref().and_then(|success| success.json.as_ref());
+        let answered = test.filter(|test| {
+            matches!(test.expected, Expected::OneOf(_) | Expected::NoneOf(_))
+                && test.at.find(text).is_some()
+        });
+        match answered {
+            Some(test) if pointer::is_whole(text) => {
+                let shown = test
+                    .shown(text)
+                    .map(|code| format!(" ({} {code})", test.at.as_str()))
+                    .unwrap_or_default();
+                RefreshError::rejected(format!(
+                    "the token endpoint refused the request in an answer of its own kind{shown}"
+                ))
+                .with_status(answer.status())
+            }
+            _ => self.unreadable(answer, text),
+        }
+    }
+
+    /// An answer that neither refuses nor brings tokens: nobody knows what the server did.
+    fn unreadable(&self, answer: &Response<Bytes>, text: &str) -> RefreshError {
+        let message = if is_page(answer, text) {
+            "the token endpoint answered a page of HTML instead of JSON; check its URL, and whether a login page or a proxy \
+             stands before it"
+                .to_owned()
+        } else {
+            format!(
+                "the token endpoint answered without an access token that can be read at `{}`",
+                self.answer.access_token.as_str()
+            )
+        };
+        RefreshError::ambiguous(message).with_status(answer.status())
+    }
+}
+
+impl AnswerRule {
+    fn tokens(&self, text: &str, answered: Option<SystemTime>) -> Option<TokenSet> {
+        let access_token = self.access_token.find_text(text)?;
+        let expires = self.expires.read(text, &access_token, answered);
+        let mut tokens = TokenSet::new(access_token);
+        tokens.expires = expires;
+        if let Some(refresh_token) = self.refresh_token.find_text(text) {
+            tokens = tokens.with_refresh_token(refresh_token);
+        }
+        if let Some(token_type) = self.token_type.find_text(text) {
+            tokens = tokens.with_token_type(token_type);
+        }
+        if let Some(scope) = self.scope.find_text(text) {
+            tokens = tokens.with_scope(scope);
+        }
+        for (name, at) in &self.extra {
+            if let Some(value) = at.find(text) {
+                tokens = tokens.with_extra(name, value);
+            }
+        }
+        Some(tokens)
+    }
+}
+
+impl Refusal {
+    /// A condition that names no status says nothing of a server that fails, or that asks for fewer requests.
+    fn fits(&self, ask: Ask, answer: &Response<Bytes>, text: &str) -> bool {
+        let status = answer.status();
+        let silent = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        self.of.is_none_or(|of| of == ask)
+            && (!silent || !self.when.status.is_empty())
+            && self.when.holds(status, answer.headers(), text)
+    }
+
+    fn error(
+        &self,
+        ask: Ask,
+        answer: &Response<Bytes>,
+        text: &str,
+        now: SystemTime,
+    ) -> RefreshError {
+        let outcome = match self.outcome {
+            // There is no grant yet that could be invalid.
+            Outcome::InvalidGrant if ask == Ask::Login => Outcome::Configuration,
+            outcome => outcome,
+        };
+        let mut message = self.message.clone().unwrap_or_else(|| {
+            match outcome {
+                Outcome::InvalidGrant => "the token endpoint refused the refresh token",
+                Outcome::Configuration => "the token endpoint refused the credentials",
+                Outcome::Ambiguous => "the token endpoint failed",
+                Outcome::Rejected | Outcome::NotSent => "the token endpoint refused the request",
+            }
+            .to_owned()
+        });
+        if let Some(test) = &self.when.json
+            && let Some(code) = test.shown(text)
+        {
+            message.push_str(&format!(" ({} {code})", test.at.as_str()));
+        }
+        let mut error = RefreshError::new(outcome, message).with_status(answer.status());
+        if let Some(wait) = retry_after(answer.headers(), now) {
+            error = error.with_retry_after(wait);
+        }
+        error
+    }
+}
+
+fn is_page(answer: &Response<Bytes>, text: &str) -> bool {
+    let is_html =
+        |kind: &http::HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
+    answer.headers().get(CONTENT_TYPE).is_some_and(is_html) || text.trim_start().starts_with('<')
+}

@@ -1,0 +1,105 @@
+//! Secrets that somebody wrote into a profile: refused, and not shown.
+
+/// Whether a value that stands in the profile at this place is a secret.
+pub(super) fn is_secret(name: &str, text: &str) -> bool {
+    if text.is_empty() {
+        return false;
+    }
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let named = [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "apikey",
+        "privatekey",
+        "assertion",
+        "credential",
+    ];
+    let is_named = named.iter().any(|word| plain.contains(word))
+        || plain.ends_with("token")
+        || ["authorization", "cookie", "jwt", "pin", "otp", "pwd"].contains(&plain.as_str());
+    let scheme = text.split_once(' ').map_or("", |(scheme, _)| scheme);
+    let is_credential = ["basic", "bearer"].contains(&scheme.to_ascii_lowercase().as_str());
+    let is_jwt = text.starts_with("eyJ") && text.matches('.').count() == 2;
+    is_named || is_credential || is_jwt
+}
+
+/// What to do instead.
+pub(super) fn mend(name: &str) -> String {
+    format!(
+        "`{name}` has a secret in so many words; put it into an environment variable and write \
+         `{name} = {{ env = \"NAME\" }}`, or into a file of mode 0600 and write `{name} = {{ file = \"/path\" }}`; \
+         the tokens of the grant are `{{ from = \"refresh_token\" }}` and `{{ from = \"access_token\" }}`"
+    )
+}
+
+/// A parser's message without the value that it quotes, which may be a secret in the wrong place.
+pub(super) fn without_values(message: &str) -> String {
+    let quotes =
+        ["invalid type: ", "invalid value: "].iter().any(|start| message.starts_with(start));
+    let (Some((what, _)), Some((_, expected))) =
+        (message.split_once(['`', '"']), message.rsplit_once(", expected "))
+    else {
+        return message.to_owned();
+    };
+    if !quotes {
+        return message.to_owned();
+    }
+    format!("{}, expected {expected}", what.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_known_by_its_place_or_by_its_look() {
+        for (name, text) in [
+            ("password", "x"),
+            ("client_secret", "x"),
+            ("Client-Secret", "x"),
+            ("X-Api-Key", "x"),
+            ("refresh_token", "x"),
+            ("x-auth-token", "x"),
+            ("authorization", "x"),
+            ("x-anything", "Bearer x"),
+            ("field", "basic eA=="),
+            ("field", "eyJhbGciOi.J9.x"),
+        ] {
+            assert!(is_secret(name, text), "{name}");
+        }
+        for (name, text) in [
+            ("password", ""),
+            ("grant_type", "refresh_token"),
+            ("client_id", "my-client"),
+            ("token_type", "jwt"),
+            ("user-agent", "App/1.0 (x)"),
+            ("scope", "a b"),
+        ] {
+            assert!(!is_secret(name, text), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_parsers_message_loses_the_value_only() {
+        for (message, shown) in [
+            (
+                r#"invalid type: string "CANARY, expected x", expected a boolean"#,
+                "invalid type: string, expected a boolean",
+            ),
+            (
+                "invalid type: integer `5`, expected a string",
+                "invalid type: integer, expected a string",
+            ),
+            (
+                "invalid type: sequence, expected a string",
+                "invalid type: sequence, expected a string",
+            ),
+            ("unknown field `x`, expected `y`", "unknown field `x`, expected `y`"),
+        ] {
+            assert_eq!(without_values(message), shown);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+/// A JSON pointer (RFC 6901): where in a document a value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pointer {
+    text: String,
+    path: Vec<String>,
+}
+
+impl Pointer {
+    /// The pointer to a field of the document itself.
+    pub(super) fn to_field(name: &str) -> Self {
+        Self { text: format!("/{name}"), path: vec![name.to_owned()] }
+    }
+
+    /// Reads a pointer's text; the error is the mend.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let Some(path) = text.strip_prefix('/') else {
+            return Err("a JSON pointer begins with `/`, as `/datas/token` does".to_owned());
+        };
+        let path = path.split('/').map(unescape).collect::<Option<_>>().ok_or_else(|| {
+            "after `~` a JSON pointer has `0` (for `~`) or `1` (for `/`)".to_owned()
+        })?;
+        Ok(Self { text: text.to_owned(), path })
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The value that this points at, also in a document that breaks off behind it. `null` is no value.
+    pub(super) fn find(&self, text: &str) -> Option<Value> {
+        let mut found = None;
+        let mut json = serde_json::Deserializer::from_str(without_mark(text));
+        // The search stops in the middle of the document, which is an error to the parser and none here.
+        let _ = Follow { path: &self.path, found: &mut found }.deserialize(&mut json);
+        found.filter(|value| !value.is_null())
+    }
+
+    /// The text that this points at, if it is one and not empty.
+    pub(super) fn find_text(&self, text: &str) -> Option<String> {
+        match self.find(text) {
+            Some(Value::String(found)) if !found.is_empty() => Some(found),
+            _ => None,
+        }
+    }
+}
+
+/// Whether this is a whole JSON document. Values that no machine holds do not matter.
+pub(super) fn is_whole(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(without_mark(text)).is_ok()
+}
+
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
+fn unescape(step: &str) -> Option<String> {
+    let mut parts = step.split('~');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push(match part.chars().next()? {
+            '0' => '~',
+            '1' => '/',
+            _ => return None,
+        });
+        plain.push_str(&part[1..]);
+    }
+    Some(plain)
+}
+
+/// Goes down the path, and over all that is beside it without reading it.
+struct Follow<'a> {
+    path: &'a [String],
+    found: &'a mut Option<Value>,
+}
+
+impl<'de> DeserializeSeed<'de> for Follow<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        if !self.path.is_empty() {
+            return json.deserialize_any(self);
+        }
+        *self.found = Some(Value::deserialize(json)?);
+        Ok(())
+    }
+}
+
+impl<'de> Visitor<'de> for Follow<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        let Some((step, rest)) = self.path.split_first() else { return Ok(()) };
+        while let Some(name) = map.next_key::<String>()? {
+            if name == *step {
+                return map.next_value_seed(Follow { path: rest, found: self.found });
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
+        let Some((step, rest)) = self.path.split_first() else { return Ok(()) };
+        let Some(index) = index(step) else { return Ok(()) };
+        for _ in 0..index {
+            if list.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(());
+            }
+        }
+        list.next_element_seed(Follow { path: rest, found: self.found }).map(drop)
+    }
+}
+
+/// RFC 6901 §4: digits without a leading zero.
+fn index(step: &str) -> Option<usize> {
+    let plain = step.bytes().all(|byte| byte.is_ascii_digit());
+    (plain && (step == "0" || !step.starts_with('0'))).then(|| step.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn find(pointer: &str, text: &str) -> Option<Value> {
+        Pointer::parse(pointer).unwrap().find(text)
+    }
+
+    #[test]
+    fn values_are_found_at_any_depth() {
+        let text = "\u{feff}{\"a\":{\"b\":[1,{\"c/d\":\"x\"}],\"~\":2},\"\":3}";
+        assert_eq!(find("/a/b/0", text), Some(1.into()));
+        assert_eq!(find("/a/b/1/c~1d", text), Some("x".into()));
+        assert_eq!(find("/a/~0", text), Some(2.into()));
+        assert_eq!(find("/", text), Some(3.into()));
+        for pointer in
+            ["/b", "/a/b/2", "/a/b/00", "/a/b/-", "/a/b/c", "/a/b/0/x", "/a/b/99999999999999999999"]
+        {
+            assert_eq!(find(pointer, text), None, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_or_behind_a_value_does_not_hide_it() {
+        for text in [
+            r#"{"t":"x","#,
+            r#"{"t":"x","rest":["#,
+            r#"{"huge":1e999,"t":"x"}"#,
+            r#"{"name":"\ud83d","t":"x"}"#,
+            r#"{"deep":{"t":"y"},"t":"x"}"#,
+            "{\"name\":\"M\u{fffd}ller\",\"t\":\"x\"}",
+        ] {
+            assert_eq!(find("/t", text), Some("x".into()), "{text}");
+        }
+        for text in
+            ["", "<html>", "[]", "{", r#"{"t":"x"#, r#"{"t":null}"#, r#"{"t":1e999}"#, "\"t\""]
+        {
+            assert_eq!(find("/t", text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_breaks_off_is_not_whole() {
+        assert!(is_whole("\u{feff}{\"a\":1e999,\"b\":\"\\ud83d\"} "));
+        for text in ["", "{", r#"{"a":1"#, "{} {}", "<html>"] {
+            assert!(!is_whole(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_pointer_is_refused_with_the_mend() {
+        for (text, mend) in
+            [("", "`/`"), ("a/b", "`/`"), ("/a~", "`~`"), ("/~2", "`~`"), ("/~é", "`~`")]
+        {
+            assert!(Pointer::parse(text).unwrap_err().contains(mend), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_what_a_reader_of_the_whole_finds(pointer in "(/[a0-1]){1,3}", text in r#"\{"[ab]":(\[(1|\{"a":2\}),[0-9]\]|\{"a":"x"\}|null)\}"#) {
+            let whole: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(find(&pointer, &text), whole.pointer(&pointer).filter(|value| !value.is_null()).cloned());
+        }
+
+        #[test]
+        fn no_document_makes_it_panic(text in "\\PC*", pointer in "/\\PC*") {
+            if let Ok(pointer) = Pointer::parse(&pointer) {
+                let _ = pointer.find(&text);
+            }
+        }
+    }
+}
