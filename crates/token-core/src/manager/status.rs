@@ -2,6 +2,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::key::TokenKey;
+use crate::protocol::logs_in;
 use crate::record::State as RecordState;
 use crate::version::Version;
 
@@ -114,8 +115,10 @@ impl Inner {
         let state = self.state();
         let known = state.replica.known();
         let has_token = known.is_some_and(|known| known.record.tokens.access_token().is_some());
-        let dead =
-            known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
+        let dead = known.is_some_and(|known| {
+            matches!(known.record.state, RecordState::Dead { .. })
+                && !logs_in(&known.record, &|tokens| self.refresher.spends(tokens))
+        });
         let health = match known {
             _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => {
                 Health::NeedsLogin
