@@ -39,7 +39,7 @@ use crate::refresher::RefreshError;
 
 mod answer;
 mod client_auth;
-mod jwt;
+pub(crate) mod jwt;
 mod oauth;
 #[cfg(feature = "profile")]
 pub mod profile;

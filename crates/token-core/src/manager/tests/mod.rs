@@ -17,6 +17,7 @@ use crate::store::{
 };
 use crate::token::TokenSet;
 
+mod by_hand;
 mod every_order;
 mod faulty;
 mod lifetimes;
