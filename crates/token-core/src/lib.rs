@@ -3,7 +3,8 @@
 //! - [`TokenManager`] is the handle on one grant's tokens: it refreshes them ahead of time and when they are refused, once
 //!   for everybody who asks.
 //! - [`endpoint`] asks an OAuth token endpoint; [`Refresher`] is any other way to get tokens. [`Refresher::or_login`] falls
-//!   back to a login, [`NoRefresh`] is for tokens that somebody supplies.
+//!   back to a login, [`NoRefresh`] is for tokens that somebody supplies, and [`endpoint::WithBearer`] and
+//!   [`endpoint::AfterLogin`] are for token endpoints whose credential is a token too.
 //! - [`store`] is where tokens are kept.
 //! - [`http`] has the rules that adapters share: which requests get a token, what counts as a refusal, what is sent again.
 //!   `tower-token-refresh` and `reqwest-token-refresh` are such adapters.
@@ -27,6 +28,7 @@ mod refresher;
 mod secret;
 mod source;
 mod token;
+mod unsent;
 mod version;
 
 pub mod clock;
