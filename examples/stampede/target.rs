@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use examples::BoxError;
+use examples::{BoxError, connector, told_whole};
 use http::Method;
 use reqwest_token_refresh::ReqwestEndpoint;
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
@@ -14,10 +14,9 @@ use tower_token_refresh::HyperEndpoint;
 
 use crate::adapter::StampedeClient;
 use crate::kit::Login;
-use crate::load::chain;
 use crate::occasions::{Log, Watched};
 use crate::options::{Adapter, ClientAuthentication, Options, Store};
-use crate::sockets::{connector, share};
+use crate::sockets::share;
 
 pub(crate) struct Target {
     pub(crate) client: StampedeClient,
@@ -76,7 +75,7 @@ impl Target {
         let log = Log::default();
         let (tokens, client) = client(options, token_url, auth, seed, &origin, &log)?;
         tokens.ready().await.map_err(|error| {
-            let why = error.refresh_error().map_or(error.to_string(), |cause| chain(cause));
+            let why = error.refresh_error().map_or(error.to_string(), |cause| told_whole(cause));
             format!(
                 "no first token from {token_url}: {why}. See that the server runs, and check --token-url, the client's id, \
                  secret and --client-auth, and that the refresh token was not used before."
