@@ -9,11 +9,11 @@ use token_core::endpoint::profile::{Profile, SHIPPED};
 use crate::BoxError;
 
 /// A profile that comes with `token-core`, for a server at this URL, with these secrets in place of the environment's
-/// variables: each is a file of the directory. A process cannot set its own environment safely.
+/// variables.
 ///
 /// # Errors
 ///
-/// There is no such profile, or a file cannot be written.
+/// There is no such profile, or a secret cannot be written.
 pub fn kit_profile(
     name: &str,
     url: &str,
@@ -21,13 +21,28 @@ pub fn kit_profile(
     secrets: &[(&str, &str)],
 ) -> Result<Profile, BoxError> {
     let shipped = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
-    let mut text = shipped.ok_or_else(|| format!("there is no profile {name}"))?.1.to_owned();
+    let (_, text) = shipped.ok_or_else(|| format!("there is no profile {name}"))?;
+    Ok(with_secrets(text, directory, secrets)?.parse::<Profile>()?.with_base_url(url)?)
+}
+
+/// A profile's text with files of this directory in place of these variables of the environment, which a process cannot set
+/// safely for itself.
+///
+/// # Errors
+///
+/// A secret cannot be written.
+pub fn with_secrets(
+    profile: &str,
+    directory: &Path,
+    secrets: &[(&str, &str)],
+) -> io::Result<String> {
+    let mut text = profile.to_owned();
     for (variable, secret) in secrets {
         let path = directory.join(variable);
         write_secret(&path, secret)?;
         text = text.replace(&format!("env = \"{variable}\""), &format!("file = {path:?}"));
     }
-    Ok(text.parse::<Profile>()?.with_base_url(url)?)
+    Ok(text)
 }
 
 /// Writes a secret to a file that no other user can open.

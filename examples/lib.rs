@@ -9,7 +9,7 @@ mod said;
 mod tls;
 
 pub use self::ending::{end, told_whole};
-pub use self::kit::{kit_profile, write_secret};
+pub use self::kit::{kit_profile, with_secrets, write_secret};
 pub use self::parent::{Parent, tell_parent};
 pub use self::replica::Replica;
 pub use self::said::{state_of, time};

@@ -37,7 +37,11 @@ pub(crate) fn manager(
 }
 
 impl Hub {
-    pub(crate) fn new(_profile: &Profile, url: &str, tokens: TokenManager) -> Result<Self, BoxError> {
+    pub(crate) fn new(
+        _profile: &Profile,
+        url: &str,
+        tokens: TokenManager,
+    ) -> Result<Self, BoxError> {
         let layer = TokenRefreshLayer::new(tokens, Origins::only(url)?)
             .header(header::HeaderName::from_static("x-auth-token"))
             .scheme(Scheme::RAW);
@@ -51,7 +55,8 @@ impl Hub {
             .header(header::USER_AGENT, USER_AGENT)
             .body(Empty::new())?;
         let answer = self.client.ready().await?.call(request).await?;
-        let answer: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
+        let answer: Value =
+            serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
         match answer["err_code"].as_str() {
             Some("0") => Ok(answer["datas"].clone()),
             code => Err(format!("the hub answers err_code {code:?}: {}", answer["message"]).into()),

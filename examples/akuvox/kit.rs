@@ -27,7 +27,8 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let directory = tempfile::tempdir()?;
     let profile = Profile::shipped("akuvox")?.with_base_url(server.origin())?;
     let clock = ManualClock::new();
-    let manager = || Ok::<_, BoxError>(hub::manager(&profile, directory.path())?.clock(clock.clone()));
+    let manager =
+        || Ok::<_, BoxError>(hub::manager(&profile, directory.path())?.clock(clock.clone()));
 
     let tokens = manager()?.build()?;
     let first = profile.read(&sms_login(server.origin()).await?)?;
@@ -64,7 +65,10 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let after = tokens.status();
     say!("{}", state_of(&after));
     claim!(after.version() == before.version(), "other tokens after the restart");
-    claim!(after.last_refreshed_at() == before.last_refreshed_at(), "another time after the restart");
+    claim!(
+        after.last_refreshed_at() == before.last_refreshed_at(),
+        "another time after the restart"
+    );
     claim!(server.counters().token_requests == requests, "the restart asked for tokens");
     Hub::new(&profile, server.origin(), tokens)?.get("/api/doors").await?;
 

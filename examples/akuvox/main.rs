@@ -103,7 +103,9 @@ async fn run(command: &Command, options: &Options) -> Result<(), BoxError> {
 async fn login(tokens: &TokenManager, first: TokenSet) -> Result<(), BoxError> {
     match first.refresh_token() {
         Some(_) => say!("the login brought a token and a refresh token"),
-        None => say!("the login brought no refresh token: its token cannot be replaced when it ends"),
+        None => {
+            say!("the login brought no refresh token: its token cannot be replaced when it ends")
+        }
     }
     Ok(tokens.login(first).await?)
 }

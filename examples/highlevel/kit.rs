@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn play() -> Result<(), BoxError> {
     let server = AuthorizationServer::builder().dialect(Dialect::HighLevel).start()?;
     let directory = tempfile::tempdir()?;
-    let secrets = [("GHL_CLIENT_ID", DEFAULT_CLIENT_ID), ("GHL_CLIENT_SECRET", DEFAULT_CLIENT_SECRET)];
+    let secrets =
+        [("GHL_CLIENT_ID", DEFAULT_CLIENT_ID), ("GHL_CLIENT_SECRET", DEFAULT_CLIENT_SECRET)];
     let profile = kit_profile("highlevel", server.origin(), directory.path(), &secrets)?;
     let clock = ManualClock::new();
     let worker = async || {
@@ -49,7 +50,8 @@ pub(crate) async fn play() -> Result<(), BoxError> {
         client_id: DEFAULT_CLIENT_ID.to_owned(),
         client_secret: DEFAULT_CLIENT_SECRET.into(),
     };
-    let web = tokio::spawn(axum::serve(listener, web::app(connect, Arc::clone(&first))).into_future());
+    let web =
+        tokio::spawn(axum::serve(listener, web::app(connect, Arc::clone(&first))).into_future());
     for location in ["berlin", "lisbon"] {
         say!("{}", connect_in_browser(&origin, location).await?);
     }

@@ -87,7 +87,9 @@ fn line(status: &Status) -> String {
         None => return state_of(status),
         Some(ErrorKind::NeedsLogin) if status.version().is_none() => "it was never connected",
         Some(ErrorKind::NeedsLogin) => "refused: connect it again",
-        Some(ErrorKind::Configuration) => "the app was refused: correct GHL_CLIENT_ID and GHL_CLIENT_SECRET",
+        Some(ErrorKind::Configuration) => {
+            "the app was refused: correct GHL_CLIENT_ID and GHL_CLIENT_SECRET"
+        }
         Some(_) => "not reached: it is tried again by itself",
     };
     format!("{}; {advice}", state_of(status))

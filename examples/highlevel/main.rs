@@ -58,7 +58,7 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     // What happens to each grant, failures among it, is logged by `token-core` itself.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     let options = Options::parse();
     let outcome = match &options.tokens {
         Some(directory) => run(&options, directory).await,

@@ -16,8 +16,10 @@ const CALLERS: usize = 100;
 
 pub(crate) async fn play() -> Result<(), BoxError> {
     let second = Duration::from_secs(1);
-    let server =
-        AuthorizationServer::builder().dialect(Dialect::JwtRefresh).access_lifetime(second).start()?;
+    let server = AuthorizationServer::builder()
+        .dialect(Dialect::JwtRefresh)
+        .access_lifetime(second)
+        .start()?;
     let login = server.sign_in(DEFAULT_USER);
     server.set_access_lifetime(1800 * second);
     let jwt = login.access_token();
@@ -38,7 +40,11 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     server.revoke_access_tokens();
     ask_all(&client, &server).await?;
     say!("{}", state_of(&tokens.status()));
-    claim!(server.history().len() == 2, "{} refreshes where two were needed", server.history().len());
+    claim!(
+        server.history().len() == 2,
+        "{} refreshes where two were needed",
+        server.history().len()
+    );
 
     say!("\nThe user is disabled, and enabled again.\n");
     server.set_user_active(DEFAULT_USER, false);
@@ -64,14 +70,23 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     Ok(())
 }
 
-async fn ask_all(client: &ClientWithMiddleware, server: &AuthorizationServer) -> Result<(), BoxError> {
+async fn ask_all(
+    client: &ClientWithMiddleware,
+    server: &AuthorizationServer,
+) -> Result<(), BoxError> {
     let answers = try_join_all((0..CALLERS).map(|_| ask(client, server))).await?;
     let served = answers.iter().filter(|status| status.is_success()).count();
-    say!("{served} of {CALLERS} callers were served, with {} refreshes so far", server.history().len());
+    say!(
+        "{served} of {CALLERS} callers were served, with {} refreshes so far",
+        server.history().len()
+    );
     claim!(served == CALLERS, "{} callers were refused", CALLERS - served);
     Ok(())
 }
 
-async fn ask(client: &ClientWithMiddleware, server: &AuthorizationServer) -> Result<StatusCode, BoxError> {
+async fn ask(
+    client: &ClientWithMiddleware,
+    server: &AuthorizationServer,
+) -> Result<StatusCode, BoxError> {
     Ok(client.get(server.api_url()).send().await?.status())
 }

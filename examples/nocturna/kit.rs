@@ -39,7 +39,9 @@ async fn user(server: &AuthorizationServer) -> Result<(), BoxError> {
     let expected = ["password", "refresh_token", "refresh_token", "refresh_token", "password"];
     claim!(asked == expected, "where {} was expected", expected.join(", "));
 
-    say!("\nIt dies again, and the password was changed: one login is tried, for a loop would lock the account.\n");
+    say!(
+        "\nIt dies again, and the password was changed: one login is tried, for a loop would lock the account.\n"
+    );
     server.revoke_family_of(nocturna.tokens.token().await?.expose_secret());
     server.always(Some(Fault::wrong_password()));
     let before = server.history().len();
@@ -47,7 +49,7 @@ async fn user(server: &AuthorizationServer) -> Result<(), BoxError> {
         let refused = nocturna.get("").await;
         claim!(!refused.is_ok_and(|answer| answer.status().is_success()), "it was served");
     }
-    let error = nocturna.tokens.token().await.err().ok_or("there is a token")?;
+    let error = nocturna.tokens.status().last_error().cloned().ok_or("no error is told")?;
     say!("{error}");
     claim!(error.kind() == ErrorKind::Configuration, "a wrong password counts as {error:?}");
     let tried = self::asked(server, before);
@@ -58,7 +60,9 @@ async fn user(server: &AuthorizationServer) -> Result<(), BoxError> {
 }
 
 async fn bot(server: &AuthorizationServer) -> Result<(), BoxError> {
-    say!("\nA bot has a service token, and the server does not say how long the access token lasts.\n");
+    say!(
+        "\nA bot has a service token, and the server does not say how long the access token lasts.\n"
+    );
     let service_token = server.service_token(DEFAULT_USER, Some(90 * DAY));
     say!("{}", how_long(&service_token));
     let directory = tempfile::tempdir()?;
@@ -77,7 +81,10 @@ async fn bot(server: &AuthorizationServer) -> Result<(), BoxError> {
     server.revoke_access_tokens();
     let refused = nocturna.tokens.refresh_now().await.err().ok_or("it was taken")?;
     say!("{refused}");
-    claim!(refused.kind() == ErrorKind::Configuration, "a dead service token counts as {refused:?}");
+    claim!(
+        refused.kind() == ErrorKind::Configuration,
+        "a dead service token counts as {refused:?}"
+    );
     let next = server.service_token(DEFAULT_USER, Some(3 * DAY));
     say!("{}", how_long(&next));
     write_secret(&directory.path().join("NOCTURNA_SERVICE_TOKEN"), &next)?;

@@ -106,7 +106,11 @@ fn how_long(service_token: &str) -> String {
     };
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
     let advice = if left < SOON { ": have a new one made" } else { "" };
-    format!("the service token is good until {}, {} days{advice}", time(end), left.as_secs() / 86_400)
+    format!(
+        "the service token is good until {}, {} days{advice}",
+        time(end),
+        left.as_secs() / 86_400
+    )
 }
 
 fn origin(url: &str) -> Result<String, BoxError> {

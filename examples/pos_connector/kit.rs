@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use examples::{BoxError, claim, kit_profile, say, state_of};
 use token_core::ErrorKind;
-use token_testkit::{ApiFault, AuthorizationServer, DEFAULT_PASSWORD, DEFAULT_USER, Dialect, Fault};
+use token_testkit::{
+    ApiFault, AuthorizationServer, DEFAULT_PASSWORD, DEFAULT_USER, Dialect, Fault,
+};
 
 use crate::connector::{PosConnector, in_short};
 use crate::invoice;
@@ -31,7 +33,9 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let lasts_a_day = !status.expires_within(DAY - MINUTE) && status.expires_within(DAY + MINUTE);
     claim!(lasts_a_day, "a token for a day ends at another time: is the zone right?");
 
-    say!("\nThe token is revoked while the invoice is on its way, and then the API sends to its login page.\n");
+    say!(
+        "\nThe token is revoked while the invoice is on its way, and then the API sends to its login page.\n"
+    );
     let pdf = invoice(&pos, |step| match step {
         "created" => server.revoke_access_tokens(),
         "submitted" => server.api_script([ApiFault::redirect(302, "/login")]),

@@ -228,7 +228,8 @@ fn a_dialect_has_its_time_zone_and_its_header() {
     let token = answer["datas"]["token"].as_str().unwrap();
     let agent = format!("user-agent: {}", token_testkit::AKUVOX_USER_AGENT);
     let api = |name: &str| {
-        curl(&["-H", &agent, "-H", &format!("{name}: {token}")], program.said("API"))["err_code"].clone()
+        curl(&["-H", &agent, "-H", &format!("{name}: {token}")], program.said("API"))["err_code"]
+            .clone()
     };
     assert_eq!((api("x-hub"), api("x-auth-token")), (json!("0"), json!("-1")));
 }
