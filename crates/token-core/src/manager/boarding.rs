@@ -113,7 +113,7 @@ impl Inner {
             state.backoff.blocked(now.monotonic(), cause == Cause::Refusal)
             && !demand.repair
             && !(cause == Cause::Hand && failure.yields_to_hand())
-            && !(self.settings.one_shot && matches!(failure, Failure::NeedsLogin(_)))
+            && !(self.settings.one_shot && matches!(failure, Failure::NeedsLogin { .. }))
         {
             return Err(self.error(failure).with_retry_after(wait));
         }

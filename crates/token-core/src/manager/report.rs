@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::protocol::{Failure, LoginReason, Note};
 use crate::record::DeadReason;
-use crate::refresher::Outcome;
+use crate::refresher::{Outcome, RefreshError};
 use crate::secret::AccessToken;
 use crate::token::{Token, TokenSet};
 use crate::version::Version;
@@ -15,8 +15,8 @@ impl Inner {
     pub(super) fn error(&self, failure: &Failure) -> Error {
         let key = &self.key;
         match failure {
-            Failure::NeedsLogin(reason) => {
-                Error::new(key, ErrorKind::NeedsLogin, login_message(*reason))
+            Failure::NeedsLogin { reason, cause } => {
+                self.told(ErrorKind::NeedsLogin, login_message(*reason), cause.as_ref())
             }
             Failure::Refresh(error) => {
                 let (kind, advice) = match error.outcome() {
@@ -41,12 +41,7 @@ impl Inner {
             Failure::OutcomeUnknown { cause, .. } => {
                 let message = "a refresh token was sent and what came of it is not known; it is sent again once \
                                nothing can be lost by that, and a login ends the wait";
-                match cause {
-                    Some(cause) => {
-                        Error::refresh(key, ErrorKind::OutcomeUnknown, message, cause.clone())
-                    }
-                    None => Error::new(key, ErrorKind::OutcomeUnknown, message),
-                }
+                self.told(ErrorKind::OutcomeUnknown, message, cause.as_ref())
             }
             Failure::Store(error) => Error::store(
                 key,
@@ -69,6 +64,16 @@ impl Inner {
             ),
             Failure::Interrupted => self.interrupted(),
             Failure::ShutDown => self.shut_down(),
+        }
+    }
+
+    /// With the endpoint's own words, which may say more of what to do.
+    fn told(&self, kind: ErrorKind, message: &'static str, cause: Option<&RefreshError>) -> Error {
+        match cause {
+            Some(cause) => {
+                Error::refresh(&self.key, kind, format!("{message} ({cause})"), cause.clone())
+            }
+            None => Error::new(&self.key, kind, message),
         }
     }
 

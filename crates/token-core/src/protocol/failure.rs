@@ -7,8 +7,8 @@ use crate::store::StoreError;
 /// Why a flight ended without what was asked for.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// Only new tokens from outside help.
-    NeedsLogin(LoginReason),
+    /// Only new tokens from outside help. The cause is the refusal, where this process has just seen it.
+    NeedsLogin { reason: LoginReason, cause: Option<RefreshError> },
     /// The exchange failed, and it is certain that the refresh token was not used up.
     Refresh(RefreshError),
     /// A refresh was sent and nobody knows what came of it; nothing is sent for `wait`, or for `settling` if the access
@@ -49,13 +49,17 @@ pub(crate) enum Retry {
 }
 
 impl Failure {
+    pub(crate) const fn needs_login(reason: LoginReason) -> Self {
+        Self::NeedsLogin { reason, cause: None }
+    }
+
     /// Whether somebody who asks by hand may have a try before its time: not against a server's `Retry-After`, nor while
     /// an outcome is unknown.
     pub(crate) fn yields_to_hand(&self) -> bool {
         match self {
             Self::Refresh(error) => error.retry_after().is_none(),
             Self::OutcomeUnknown { .. } => false,
-            Self::NeedsLogin(_)
+            Self::NeedsLogin { .. }
             | Self::Store(_)
             | Self::NotDurable
             | Self::Late { .. }
@@ -66,7 +70,7 @@ impl Failure {
 
     pub(crate) fn retry(&self) -> Retry {
         match self {
-            Self::NeedsLogin(_) => Retry::Manually,
+            Self::NeedsLogin { .. } => Retry::Manually,
             Self::Refresh(error) => match error.outcome() {
                 Outcome::Configuration | Outcome::InvalidGrant => Retry::Manually,
                 Outcome::NotSent | Outcome::Rejected | Outcome::Ambiguous => {

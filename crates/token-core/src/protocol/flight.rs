@@ -187,7 +187,7 @@ impl Replica {
             if logs_in(&seen.record, ctx.spends) {
                 return self.log_in(&seen.record);
             }
-            return self.finish(Err(Failure::NeedsLogin(LoginReason::Dead(reason))));
+            return self.finish(Err(Failure::needs_login(LoginReason::Dead(reason))));
         }
         match (ctx.spends)(Some(&seen.record.tokens)) {
             Spends::Nothing | Spends::Reusable => self.exchange(Some(seen.record), None),
@@ -217,7 +217,7 @@ impl Replica {
         match (ctx.spends)(None) {
             Spends::Nothing => self.exchange(None, None),
             Spends::RefreshToken | Spends::Reusable => {
-                self.finish(Err(Failure::NeedsLogin(LoginReason::NoGrant)))
+                self.finish(Err(Failure::needs_login(LoginReason::NoGrant)))
             }
         }
     }

@@ -21,7 +21,7 @@ impl Replica {
             let ended =
                 self.known.as_ref().is_some_and(|known| known.deadlines.is_expired(ctx.now));
             let reason = if ended { LoginReason::Ended } else { LoginReason::NoRefreshToken };
-            return self.finish(Err(Failure::NeedsLogin(reason)));
+            return self.finish(Err(Failure::needs_login(reason)));
         }
         let own = match &seen.record.state {
             State::InFlight { attempt } | State::Unknown { attempt } => self.is_own(*attempt),
@@ -124,7 +124,7 @@ impl Replica {
     fn bury(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
         let reason = DeadReason::Refused;
         let dead = seen.record.with_state(State::Dead { reason });
-        let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
+        let failure = Failure::needs_login(LoginReason::Dead(reason));
         self.close(Expect::Is(seen.stamp), dead, failure, ctx)
     }
 

@@ -71,7 +71,8 @@ impl Replica {
                 let expect =
                     current.as_ref().map_or(Expect::Absent, |stored| Expect::Is(stored.stamp));
                 let reason = DeadReason::Refused;
-                let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
+                let failure =
+                    Failure::NeedsLogin { reason: LoginReason::Dead(reason), cause: Some(error) };
                 self.close(expect, base.with_state(State::Dead { reason }), failure, ctx)
             }
             // The store does not say; the refused token is not presented again before it does.

@@ -142,7 +142,7 @@ impl Replica {
                 }
                 let reason = DeadReason::OutcomeUnknown;
                 let dead = seen.record.with_state(State::Dead { reason });
-                let failure = Failure::NeedsLogin(LoginReason::Dead(reason));
+                let failure = Failure::needs_login(LoginReason::Dead(reason));
                 self.close(Expect::Is(seen.stamp), dead, failure, ctx)
             }
             Some(HoldOff { wait, .. }) if wait.is_zero() => self.acquire(seen, ctx),

@@ -73,7 +73,8 @@ pub(crate) fn a_dead_grant_is_not_presented_again() {
     for _ in 0..3 {
         let failure =
             process.fly(Demand::default(), |_, _| Err(RefreshError::invalid_grant())).unwrap_err();
-        let Failure::NeedsLogin(LoginReason::Dead(DeadReason::Refused)) = failure else {
+        let Failure::NeedsLogin { reason: LoginReason::Dead(DeadReason::Refused), .. } = failure
+        else {
             panic!("{failure:?}")
         };
     }
@@ -156,7 +157,10 @@ fn a_logout_while_an_answer_is_under_way_is_not_undone_by_it() {
         })
         .unwrap_err();
     assert!(
-        matches!(failure, Failure::NeedsLogin(LoginReason::Dead(DeadReason::LoggedOut))),
+        matches!(
+            failure,
+            Failure::NeedsLogin { reason: LoginReason::Dead(DeadReason::LoggedOut), .. }
+        ),
         "{failure:?}"
     );
     assert!(process.stored().unwrap().record.tokens.refresh_token().is_none());
