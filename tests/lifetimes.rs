@@ -71,7 +71,7 @@ async fn an_answer_that_the_store_does_not_take_is_served_from_memory_and_stored
     // The store's deadline.
     clock.advance(Duration::from_secs(5));
     let token = soon(waiter).await.unwrap();
-    event(&mut events, |event| matches!(event, Event::CommitDelayed)).await;
+    event(&mut events, |event| matches!(event, Event::CommitDelayed { .. })).await;
     assert_eq!(kit.client(&tokens).get("").await.status, 200);
     assert!(tokens.status().has_unsaved_tokens());
 

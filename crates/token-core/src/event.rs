@@ -85,7 +85,10 @@ pub enum Event {
         version: Version,
     },
     /// The store failed to take an answer. It is served from memory and stored as soon as that works.
-    CommitDelayed,
+    CommitDelayed {
+        /// Why.
+        error: Error,
+    },
     /// Another process should have ended its refresh long ago, and may be stopped. It is left alone until whatever it sent
     /// must be over, and then [taken over](Self::TakenOver).
     HolderOverdue,
@@ -140,8 +143,8 @@ impl Event {
             }
             Self::Changed { version } => tracing::info!(grant, %version, "tokens changed by hand"),
             Self::SeedTaken { version } => tracing::info!(grant, %version, "seed taken over"),
-            Self::CommitDelayed => {
-                tracing::error!(grant, "store failed to take new tokens, serving from memory");
+            Self::CommitDelayed { error } => {
+                tracing::error!(grant, %error, "store failed to take new tokens, serving from memory");
             }
             Self::HolderOverdue => {
                 tracing::warn!(grant, "refresh of another process is overdue, waiting for it");
@@ -235,6 +238,6 @@ mod tests {
             assert!(found, "{row}");
             rows += 1;
         }
-        assert_eq!(rows, 14);
+        assert_eq!(rows, 15);
     }
 }

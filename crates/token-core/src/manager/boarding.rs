@@ -55,11 +55,7 @@ impl Inner {
             }
         }
         if self.state().replica.has_unsaved_answer() {
-            return Err(Error::new(
-                &self.key,
-                ErrorKind::Store,
-                "the store has not taken the newest tokens yet, so the next cannot be asked for; see that it works",
-            ));
+            return Err(self.not_stored());
         }
         Err(Error::new(
             &self.key,

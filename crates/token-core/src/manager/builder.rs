@@ -265,6 +265,7 @@ impl TokenManagerBuilder {
                 refusals: TokenBucket::new(self.refusal_burst, self.refusal_interval),
                 flight: None,
                 last_error: None,
+                store_error: None,
                 unusable: None,
                 throttled: false,
                 throttling_unreported: false,

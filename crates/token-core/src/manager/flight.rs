@@ -24,6 +24,11 @@ use crate::unsent::Unsent;
 use super::first;
 use super::inner::{Inner, State};
 
+/// How often the runtime may go round before an exchange is given up. A process that stood still finds the deadline passed
+/// and the answer in its socket, from where other tasks have to bring it here: thrown away, it would take the refresh
+/// token with it.
+const LAST_CHANCES: u32 = 100;
+
 impl Inner {
     /// Flies one flight to its end.
     ///
@@ -57,7 +62,9 @@ impl Inner {
             let event = match action {
                 Action::Load => Event::Loaded(self.load().await),
                 Action::Swap { expect, stamp, record } => {
-                    Event::Swapped(self.swap(expect, stamp, &record).await)
+                    let swapped = self.swap(expect, stamp, &record).await;
+                    self.state().store_error = swapped.as_ref().err().cloned();
+                    Event::Swapped(swapped)
                 }
                 Action::Exchange { tokens } => self.exchange(tokens.as_ref()).await,
                 Action::AskHolder { attempt } => Event::Holder(self.holder(attempt).await),
@@ -220,6 +227,9 @@ impl Inner {
         let deadline = self.settings.exchange_deadline;
         let overrun = async {
             self.clock.sleep(deadline).await;
+            for _ in 0..LAST_CHANCES {
+                tokio::task::yield_now().await;
+            }
             unsent.waits_for()
         };
         let result = match first(exchange, overrun).await {

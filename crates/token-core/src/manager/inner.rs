@@ -15,7 +15,7 @@ use crate::protocol::{
     Backoff, BackoffPolicy, Context, Replica, TokenBucket, Warned, cannot_refresh,
 };
 use crate::refresher::ErasedRefresher;
-use crate::store::{SharedStore, Stamp};
+use crate::store::{SharedStore, Stamp, StoreError};
 use crate::token::TokenSet;
 use crate::version::Version;
 
@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) refusals: TokenBucket,
     pub(super) flight: Option<Arc<Flight>>,
     pub(super) last_error: Option<Error>,
+    /// Why the store did not take the last write.
+    pub(super) store_error: Option<StoreError>,
     /// The last access token cannot be put in a header; why.
     pub(super) unusable: Option<Error>,
     /// An exchange of the flight under way succeeded.

@@ -89,6 +89,16 @@ impl Inner {
         reports
     }
 
+    /// Why the store has not taken the newest tokens.
+    pub(super) fn not_stored(&self) -> Error {
+        let what = "the store has not taken the newest tokens, which are served from memory: see that it works, and do not \
+                    stop this process before";
+        match self.state().store_error.clone() {
+            Some(error) => Error::store(&self.key, format!("{what} ({error})"), error),
+            None => Error::new(&self.key, ErrorKind::Store, what),
+        }
+    }
+
     /// Reports what the protocol noted on its way.
     pub(super) fn report_notes(&self) {
         let notes = self.state().replica.take_notes();
@@ -97,9 +107,9 @@ impl Inner {
                 Note::SeedTaken(version) => Event::SeedTaken { version },
                 Note::Adopted(version) => Event::Adopted { version },
                 Note::HolderOverdue => Event::HolderOverdue,
-                Note::TakenOver => Event::TakenOver,
+                Note::TakenOver { .. } => Event::TakenOver,
                 Note::RecordRepaired => Event::RecordRepaired,
-                Note::CommitDelayed => Event::CommitDelayed,
+                Note::CommitDelayed => Event::CommitDelayed { error: self.not_stored() },
                 Note::Sibling | Note::Superseded => Event::AnswerDropped,
             });
         }

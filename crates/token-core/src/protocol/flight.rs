@@ -12,9 +12,10 @@ use super::failure::{Failure, LoginReason};
 use super::log_in::logs_in;
 use super::replica::{Attempt, Demand, Fate, History, Known, Note, Replica, Stored};
 
-/// The first pause between two tries to store an answer, and the longest.
+/// The first pause between two tries to store an answer, and the longest: a store that works again is to have the answer
+/// before others write there.
 pub(super) const COMMIT_PAUSE: Duration = Duration::from_millis(100);
-pub(super) const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_COMMIT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a flight stands: which action it waits for.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ pub(super) enum At {
     /// A swap whose result is looked at and decided upon like a load: a seed, a repair. The note is made if it is won.
     Preparing {
         pending: Pending,
-        note: Note,
+        note: Option<Note>,
     },
     /// Is the holder of another's attempt still there?
     Asking {
@@ -120,7 +121,7 @@ impl Replica {
             }
             (At::Looking, Event::Loaded(Err(error))) => self.without_store(error, ctx),
             (At::Preparing { pending, note }, Event::Swapped(Ok(Swapped::Won { .. }))) => {
-                self.notes.push(note);
+                self.notes.extend(note);
                 self.wrote(pending, ctx);
                 self.decide(ctx)
             }
@@ -246,9 +247,10 @@ impl Replica {
         &mut self,
         expect: Expect,
         record: Record,
-        note: Note,
+        note: impl Into<Option<Note>>,
         ctx: &Context<'_>,
     ) -> Action {
+        let note = note.into();
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(expect);
         self.set(At::Preparing { pending, note });

@@ -64,10 +64,11 @@ impl Replica {
             let until_overdue = self.until_overdue(ctx);
             return self.watch(seen.stamp, at_most.min(until_overdue));
         }
-        if let Some(Some(seen)) = &mut self.seen
-            && !std::mem::replace(&mut seen.taken_over, true)
-        {
-            self.notes.push(Note::TakenOver);
+        if seen.unwritable && seen.holder_gone.is_none() && Guard::SettleBarrier.on() {
+            // Its holder may have the answer, and was kept from storing it as this process was kept from this write. Now it
+            // gets the time to.
+            let record = seen.record.settling(true);
+            return self.prepare(Expect::Is(seen.stamp), record, None, ctx);
         }
         self.outcome_unknown(seen, false, now, ctx)
     }
@@ -155,6 +156,7 @@ impl Replica {
             }
             // The intent may be in: the record says so by its stamp.
             Event::Swapped(Err(error)) if error.kind() == StoreErrorKind::Indeterminate => {
+                self.unwritable();
                 self.set(At::Acquiring(intent));
                 return Action::Load;
             }
@@ -167,6 +169,7 @@ impl Replica {
                 (!self.policy.may_regress, History::Unbroken)
             }
             Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
+                self.unwritable();
                 self.unsure = true;
                 return self.finish(Err(Failure::Store(error)));
             }
@@ -174,6 +177,11 @@ impl Replica {
         };
         let Intent { pending, asked, base, history: seen } = intent;
         let stamp = pending.stamp;
+        let over = self.attempt.as_ref().and_then(|attempt| attempt.over);
+        if matches!(base.state, State::InFlight { attempt } if Some(attempt) != over) {
+            let gone = matches!(&self.seen, Some(Some(seen)) if seen.holder_gone.is_some());
+            self.notes.push(Note::TakenOver { gone });
+        }
         self.wrote(pending, ctx);
         if history.is_news_after(&seen) && Guard::SettleBarrier.on() {
             // It did so after it was looked at, so this may not be the newest refresh token.
@@ -194,6 +202,12 @@ impl Replica {
             attempt.fate = Fate::Unknown { since: None };
         }
         self.exchange(Some(base), Some(stamp))
+    }
+
+    fn unwritable(&mut self) {
+        if let Some(Some(seen)) = &mut self.seen {
+            seen.unwritable = true;
+        }
     }
 
     pub(super) fn exchange(&mut self, base: Option<Record>, intent: Option<Stamp>) -> Action {

@@ -37,7 +37,10 @@ pub(crate) enum Note {
     Adopted(Version),
     /// Another process should have been answered, or have given up, and its intent is still there.
     HolderOverdue,
-    TakenOver,
+    /// Whether its holder was known to be gone.
+    TakenOver {
+        gone: bool,
+    },
     RecordRepaired,
     CommitDelayed,
     /// Another process presented the same refresh token and stored its answer first.
@@ -98,7 +101,8 @@ pub(super) struct Seen {
     /// When the store was last asked that (monotonic).
     pub(super) holder_asked: Option<Duration>,
     pub(super) overdue: bool,
-    pub(super) taken_over: bool,
+    /// The store did not take this process's own write over it: its holder may have been kept from writing too.
+    pub(super) unwritable: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -265,7 +269,7 @@ impl Replica {
             holder_gone: None,
             holder_asked: None,
             overdue: false,
-            taken_over: false,
+            unwritable: false,
         }));
         true
     }

@@ -117,7 +117,7 @@ fn an_answer_that_the_store_refuses_is_served_from_memory_and_stored_later() {
         let mut delayed = 0;
         while let Some(event) = events.next().await {
             match event {
-                Event::CommitDelayed => delayed += 1,
+                Event::CommitDelayed { .. } => delayed += 1,
                 Event::Refreshed { version } => {
                     assert_eq!(version.generation(), 1);
                     break;

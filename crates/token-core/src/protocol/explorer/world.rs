@@ -212,7 +212,7 @@ impl World {
         let action = process.replica.step(event, &Context { now, fresh, spends: &spends });
         for note in process.replica.take_notes() {
             match note {
-                Note::TakenOver => found.takeovers += 1,
+                Note::TakenOver { .. } => found.takeovers += 1,
                 Note::CommitDelayed => found.late_commits += 1,
                 _ => {}
             }

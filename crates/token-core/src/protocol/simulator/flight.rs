@@ -230,10 +230,8 @@ impl World {
             self.note(|_| format!("p{n} notes {note:?}"));
             self.reached.note(note);
             self.sibling |= note == Note::Sibling;
-            if note == Note::TakenOver {
-                let seen = self.processes[n].replica.seen.as_ref().and_then(Option::as_ref);
-                let known_death = seen.is_some_and(|seen| seen.holder_gone.is_some());
-                self.reached.takeover(known_death);
+            if let Note::TakenOver { gone } = note {
+                self.reached.takeover(gone);
             }
         }
     }

@@ -37,7 +37,7 @@ enum Held {
 }
 
 /// How long after a hindrance a process may take to store what it has: the longest pause between two tries, and some.
-const PROMPT: Time = 12 * SECOND;
+const PROMPT: Time = 3 * SECOND;
 
 /// The others wait for at least this long after a request, or a fall of the store.
 const PATIENCE: Time = 20 * SECOND;

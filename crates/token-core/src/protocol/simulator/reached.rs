@@ -41,7 +41,7 @@ impl Reached {
     pub(super) fn note(&mut self, note: Note) {
         self.sight(match note {
             Note::SeedTaken(_) => "seed taken",
-            Note::HolderOverdue | Note::TakenOver | Note::Adopted(_) => return,
+            Note::HolderOverdue | Note::TakenOver { .. } | Note::Adopted(_) => return,
             Note::RecordRepaired => "record repaired",
             Note::CommitDelayed => "commit delayed",
             Note::Sibling => "sibling",
@@ -91,7 +91,7 @@ impl Reached {
             (_, Some(At::Closing { failure: Failure::Late { .. }, .. })) if acquiring => {
                 self.sight("intent undone: late");
             }
-            (_, Some(At::Preparing { note: Note::RecordRepaired, pending }))
+            (_, Some(At::Preparing { note: Some(Note::RecordRepaired), pending }))
                 if acquiring && pending.record.settling =>
             {
                 self.sight("intent undone: store fell back");
