@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use integration_tests::{BoxError, Http, Kit, event, until};
+use integration_tests::{ApiClient, BoxError, Http, Kit, TestBody, empty, event, until};
 use tempfile::TempDir;
 use token_core::clock::ManualClock;
 use token_core::endpoint::profile::{Profile, ProfileEndpoint, SHIPPED};
@@ -28,8 +28,9 @@ struct Nocturna {
 
 impl Nocturna {
     fn start() -> Self {
-        let server = AuthorizationServer::builder().dialect(Dialect::Nocturna).start().unwrap();
-        let nocturna = Self { server, directory: tempfile::tempdir().unwrap() };
+        let server =
+            AuthorizationServer::builder().dialect(Dialect::Nocturna).start().expect("a server");
+        let nocturna = Self { server, directory: tempfile::tempdir().expect("a directory") };
         nocturna.set_secret("NOCTURNA_USERNAME", DEFAULT_USER);
         nocturna.set_secret("NOCTURNA_PASSWORD", DEFAULT_PASSWORD);
         nocturna
@@ -41,10 +42,12 @@ impl Nocturna {
 
     /// A shipped profile with its secrets in files: a test cannot set the environment of its process.
     fn profile(&self, name: &str) -> Profile {
-        let (_, text) = SHIPPED.iter().find(|(shipped, _)| *shipped == name).unwrap();
-        let directory = self.directory.path().to_str().unwrap();
+        let found = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+        let (_, text) = found.expect("a shipped profile");
+        let directory = self.directory.path().to_str().expect("a path in UTF-8").replace('\\', "/");
         let text = text.replace("{ env = \"", &format!("{{ file = \"{directory}/"));
-        text.parse::<Profile>().unwrap().with_base_url(self.server.api_url()).unwrap()
+        let profile: Profile = text.parse().expect("a profile");
+        profile.with_base_url(self.server.api_url()).expect("a URL")
     }
 
     fn endpoint(&self, name: &str) -> ProfileEndpoint<Http> {
@@ -56,7 +59,7 @@ impl Nocturna {
         let over = AfterLogin::new(Kit::http(), self.endpoint("nocturna"));
         ProfileEndpoint::new(over, self.profile("nocturna-new-service-token"))
             .manager()
-            .key(TokenKey::new("service").unwrap())
+            .key(TokenKey::new("service").expect("a key"))
     }
 
     /// Access tokens, got with what the lower tier holds.
@@ -64,14 +67,17 @@ impl Nocturna {
         let over = WithBearer::new(Kit::http(), lower.clone());
         ProfileEndpoint::new(over, self.profile("nocturna-access"))
             .manager()
-            .key(TokenKey::new("access").unwrap())
+            .key(TokenKey::new("access").expect("a key"))
     }
 
     /// What was asked of the token endpoints since the last look, and whether it was granted.
     fn asked(&self, since: &mut usize) -> Vec<(String, bool)> {
         let history = self.server.history();
         let asked = history.iter().skip(*since).map(|one| {
-            (one.grant_type.clone().unwrap(), matches!(one.answer, Answer::Issued { .. }))
+            (
+                one.grant_type.clone().expect("every request has one"),
+                matches!(one.answer, Answer::Issued { .. }),
+            )
         });
         let asked = asked.collect();
         *since = history.len();
@@ -79,27 +85,24 @@ impl Nocturna {
     }
 
     fn store(&self) -> FileStore {
-        FileStore::open(self.directory.path().join("records")).unwrap()
+        FileStore::open(self.directory.path().join("records")).expect("a store")
     }
 
     async fn get(&self, tokens: &TokenManager) -> Result<u16, BoxError> {
         let origins = Origins::only(self.server.origin())?;
         let layer = TokenRefreshLayer::new(tokens.clone(), origins);
-        let client = integration_tests::ApiClient::<integration_tests::TestBody>::new(
-            layer,
-            self.server.api_url(),
-        );
-        let answer = client.send(client.request("GET", "", integration_tests::empty())).await?;
+        let client = ApiClient::<TestBody>::new(layer, self.server.api_url());
+        let answer = client.send(client.request("GET", "", empty())).await?;
         Ok(answer.status.as_u16())
     }
 }
 
 fn write_secret(path: &Path, text: &str) {
-    std::fs::write(path, text).unwrap();
+    std::fs::write(path, text).expect("a file");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
     }
 }
 

@@ -179,6 +179,11 @@ impl RefreshError {
         Self::new(Outcome::Ambiguous, message)
     }
 
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
     /// Adds the server's OAuth error code.
     #[must_use]
     pub fn with_oauth_error(mut self, error: OAuthError) -> Self {

@@ -90,6 +90,7 @@ fn a_login_that_is_refused_is_not_made_in_a_loop() {
     run(async {
         let grant = Grant::new();
         grant.refresh.fail([RefreshError::invalid_grant()]);
+        grant.login.fail([RefreshError::invalid_grant()]);
         grant.login.fail((0..10).map(|_| RefreshError::configuration("wrong password")));
         let tokens = grant.builder().seed(seed()).build().unwrap();
         let error = tokens.token().await.unwrap_err();
