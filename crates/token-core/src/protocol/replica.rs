@@ -99,6 +99,8 @@ pub(super) struct Seen {
     pub(super) holder_asked: Option<Duration>,
     pub(super) overdue: bool,
     pub(super) taken_over: bool,
+    /// Another process has just found its refresh token dead.
+    pub(super) died_elsewhere: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -256,6 +258,9 @@ impl Replica {
         self.learn(&record, now);
         self.seed_taken |= self.seed.as_ref().is_some_and(|own| record.knows_seed(own.fingerprint));
         let unsettled = record.settling || matches!(history, History::Broken(_));
+        let is_dead = |record: &Record| matches!(record.state, State::Dead { .. });
+        let lived = matches!(&self.seen, Some(Some(seen)) if !is_dead(&seen.record));
+        let died_elsewhere = lived && is_dead(&record) && !self.is_spent(&record);
         self.seen = Some(Some(Seen {
             stamp,
             record,
@@ -266,6 +271,7 @@ impl Replica {
             holder_asked: None,
             overdue: false,
             taken_over: false,
+            died_elsewhere,
         }));
         true
     }
