@@ -1,12 +1,13 @@
 //! What happens to a grant, for programs ([`Events`]) and for logs.
 //!
-//! Every event is also a `tracing` event of the target `token_core`, with the grant's key as the field `grant`:
+//! Every event is also a `tracing` event of the target `token_core::event`, with the grant's key as the field `grant`:
 //!
 //! | event | level | message |
 //! |---|---|---|
 //! | [`Refreshed`](Event::Refreshed) | INFO | `access token refreshed` |
 //! | [`Adopted`](Event::Adopted) | DEBUG | `newer tokens taken over from the store` |
 //! | [`RefreshFailed`](Event::RefreshFailed) | WARN | `refresh failed` |
+//! | [`RefreshFailed`](Event::RefreshFailed) that is not tried again by itself ([`Configuration`](ErrorKind::Configuration)) | ERROR | `refresh failed` |
 //! | [`NeedsLogin`](Event::NeedsLogin) | ERROR | `login needed` |
 //! | [`EndsSoon`](Event::EndsSoon) | WARN | `tokens end soon, somebody has to bring new ones` |
 //! | [`Changed`](Event::Changed) | INFO | `tokens changed by hand` |
@@ -27,7 +28,7 @@ use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::version::Version;
 
 /// How many events wait for a slow reader before the oldest is dropped.
@@ -117,7 +118,12 @@ impl Event {
             }
             Self::RefreshFailed { error, failures } => {
                 let cause = causes(error);
-                tracing::warn!(grant, failures, %error, cause, "refresh failed");
+                // For a login that is needed the next event calls somebody; for this nothing else would.
+                if error.kind() == ErrorKind::Configuration {
+                    tracing::error!(grant, failures, %error, cause, "refresh failed");
+                } else {
+                    tracing::warn!(grant, failures, %error, cause, "refresh failed");
+                }
             }
             Self::NeedsLogin { error } => tracing::error!(grant, %error, "login needed"),
             Self::EndsSoon { ends_at, days_left } => {

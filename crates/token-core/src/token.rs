@@ -142,6 +142,14 @@ impl TokenSet {
         wall_time(self.expires)
     }
 
+    /// The access token's lifetime as the server said it; `None` once it was fixed to the wall clock, and where it is not known.
+    pub fn expires_in(&self) -> Option<Duration> {
+        match self.expires {
+            Some(Expiry::In(lifetime)) => Some(lifetime),
+            Some(Expiry::At(_)) | None => None,
+        }
+    }
+
     /// The wall time at which the refresh token ends, as in [`expires_at`](Self::expires_at).
     pub fn refresh_expires_at(&self) -> Option<SystemTime> {
         wall_time(self.refresh_expires)
