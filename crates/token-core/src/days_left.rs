@@ -16,7 +16,7 @@ const DAY: u64 = 86_400;
 /// use token_core::endpoint::jwt_expires_at;
 ///
 /// let end = jwt_expires_at("eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE3NjcyMjU2MDB9.c2ln").unwrap();
-/// let hours = |hours| Duration::from_secs(hours * 3600);
+/// let hours = |hours: u64| Duration::from_secs(hours * 3600);
 /// assert_eq!(days_left(end, end - hours(47)), 1);
 /// assert_eq!(days_left(end, end - hours(23)), 0);
 /// assert_eq!(days_left(end, end + hours(1)), -1);

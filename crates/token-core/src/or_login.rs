@@ -1,5 +1,5 @@
 use crate::config_error::ConfigError;
-use crate::refresher::{RefreshError, Refresher, Spends};
+use crate::refresher::{Outcome, RefreshError, Refresher, Spends};
 use crate::token::TokenSet;
 
 /// A [`Refresher`] that falls back to a login; made by [`or_login`](Refresher::or_login).
@@ -24,7 +24,11 @@ impl<R: Refresher, L: Refresher> Refresher for OrLogin<R, L> {
         if has_refresh_token(current) {
             return self.refresh.refresh(current).await;
         }
-        self.login.refresh(None).await
+        // A login presents no grant that could be invalid: its credentials are wrong.
+        self.login.refresh(None).await.map_err(|error| match error.outcome() {
+            Outcome::InvalidGrant => error.with_outcome(Outcome::Configuration),
+            _ => error,
+        })
     }
 
     /// That the login spends nothing is how the protocol knows that there is one.

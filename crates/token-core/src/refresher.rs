@@ -55,8 +55,8 @@ pub trait Refresher: Send + Sync + 'static {
     /// Falls back to a login: where there is no refresh token, and once it has died.
     ///
     /// The login is made by itself, so it must need nobody: a password, a client secret. It is tried once for each refresh
-    /// token that died, by each process that is in need of a token; where several log in at the same time, all go on from the
-    /// tokens of one. If it is refused, as with a wrong password, it is not made again by itself. A
+    /// token that died: by the process that found it dead, and by others that share the grant only if it has no tokens after the
+    /// time of an attempt. Where several log in all the same, they go on from the tokens of one. If it is refused, as with a wrong password, it is not made again by itself. A
     /// [`logout`](crate::TokenManager::logout) lasts, whatever login there is.
     ///
     /// # Example
@@ -177,6 +177,11 @@ impl RefreshError {
     /// Sent, and the outcome is unknown.
     pub fn ambiguous(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Outcome::Ambiguous, message)
+    }
+
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
     }
 
     /// Adds the server's OAuth error code.

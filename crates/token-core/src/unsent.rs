@@ -33,21 +33,23 @@ impl Unsent {
 /// Waits for something that an attempt needs before it sends anything, or anything more. In a task of its own, where nobody
 /// can tell, an overrun is ambiguous as ever.
 pub(crate) async fn before_sending<F: Future>(what: &'static str, waiting: F) -> F::Output {
-    let attempt = ATTEMPT.try_with(Unsent::clone).ok();
-    if let Some(attempt) = &attempt {
-        attempt.set(Some(what));
-    }
-    // Also when it is dropped here: the attempt may go on with something else.
-    let _over = Over(attempt);
+    // What is waited for may itself wait for something before it sends, and then send: that is not this attempt's request.
+    let _over = ATTEMPT.try_with(Unsent::clone).ok().map(|attempt| {
+        let outer = attempt.waits_for();
+        attempt.set(outer.or(Some(what)));
+        Over { attempt, outer }
+    });
     waiting.await
 }
 
-struct Over(Option<Unsent>);
+/// Also when the wait is dropped, for the attempt may go on with something else.
+struct Over {
+    attempt: Unsent,
+    outer: Option<&'static str>,
+}
 
 impl Drop for Over {
     fn drop(&mut self) {
-        if let Some(attempt) = &self.0 {
-            attempt.set(None);
-        }
+        self.attempt.set(self.outer);
     }
 }

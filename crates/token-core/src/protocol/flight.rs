@@ -186,7 +186,7 @@ impl Replica {
             && Guard::DeadIsFinal.on()
         {
             if logs_in(&seen.record, ctx.spends) {
-                return self.log_in(&seen.record);
+                return self.log_in(&seen, ctx);
             }
             return self.finish(Err(Failure::needs_login(LoginReason::Dead(reason))));
         }
@@ -336,6 +336,9 @@ impl Replica {
         let Pending { stamp, record } = pending;
         let stored = Stored { stamp, record, history: History::Unbroken };
         self.observe(Some(stored), self.asked(ctx), ctx.now);
+        if let Some(Some(seen)) = &mut self.seen {
+            seen.died_elsewhere = false;
+        }
     }
 
     /// Whether this is the stamp of a write under way that brings tokens.

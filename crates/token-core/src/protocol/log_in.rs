@@ -5,7 +5,7 @@ use crate::refresher::Spends;
 use crate::token::TokenSet;
 
 use super::action::{Action, Context};
-use super::replica::Replica;
+use super::replica::{Replica, Seen};
 
 /// Whether a login goes on from this record by itself. Not after a logout by hand, which is to last, nor where it is only a
 /// login that gets tokens: it was refused then, and a loop of those locks accounts.
@@ -25,8 +25,16 @@ impl Replica {
 
     /// Goes on from the record without its refresh token. The answer is the next generation, so that a login or a logout
     /// by hand, which begin an epoch, win over it.
-    pub(super) fn log_in(&mut self, dead: &Record) -> Action {
-        let mut base = dead.with_state(State::Idle);
+    ///
+    /// Whoever found the token dead logs in; the others, who see that happen, leave it alone for as long as an attempt takes,
+    /// or each of them would log in at the same time.
+    pub(super) fn log_in(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
+        let over = seen.since.saturating_add(self.policy.longest_attempt());
+        let left = over.saturating_sub(ctx.now.monotonic());
+        if seen.died_elsewhere && !left.is_zero() {
+            return self.watch(seen.stamp, left);
+        }
+        let mut base = seen.record.with_state(State::Idle);
         base.tokens.refresh_token = None;
         base.tokens.refresh_expires = None;
         self.exchange(Some(base), None)

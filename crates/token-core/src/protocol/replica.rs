@@ -103,6 +103,8 @@ pub(super) struct Seen {
     pub(super) overdue: bool,
     /// The store did not take this process's own write over it: its holder may have been kept from writing too.
     pub(super) unwritable: bool,
+    /// Another process has just found its refresh token dead.
+    pub(super) died_elsewhere: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -260,6 +262,9 @@ impl Replica {
         self.learn(&record, now);
         self.seed_taken |= self.seed.as_ref().is_some_and(|own| record.knows_seed(own.fingerprint));
         let unsettled = record.settling || matches!(history, History::Broken(_));
+        let is_dead = |record: &Record| matches!(record.state, State::Dead { .. });
+        let lived = matches!(&self.seen, Some(Some(seen)) if !is_dead(&seen.record));
+        let died_elsewhere = lived && is_dead(&record) && !self.is_spent(&record);
         self.seen = Some(Some(Seen {
             stamp,
             record,
@@ -270,6 +275,7 @@ impl Replica {
             holder_asked: None,
             overdue: false,
             unwritable: false,
+            died_elsewhere,
         }));
         true
     }

@@ -90,6 +90,7 @@ fn a_login_that_is_refused_is_not_made_in_a_loop() {
     run(async {
         let grant = Grant::new();
         grant.refresh.fail([RefreshError::invalid_grant()]);
+        grant.login.fail([RefreshError::invalid_grant()]);
         grant.login.fail((0..10).map(|_| RefreshError::configuration("wrong password")));
         let tokens = grant.builder().seed(seed()).build().unwrap();
         let error = tokens.token().await.unwrap_err();
@@ -252,6 +253,63 @@ fn of_two_processes_that_log_in_at_once_one_gives_way() {
         assert_eq!(refresh.presented()[0], newest.expose_secret().replace("at", "rt"));
         assert_eq!(refresh.presented()[1], "rt-1");
     });
+}
+
+#[test]
+fn who_sees_another_process_find_the_token_dead_leaves_the_login_to_it() {
+    for comes_through in [true, false] {
+        run(async {
+            let clock = ManualClock::new();
+            let store = TestStore { clock: Some(clock.clone()), ..TestStore::default() };
+            let gate = Arc::new(Semaphore::new(1));
+            let refresh = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
+            let hangs = Arc::new(Semaphore::new(0));
+            let login = Script::with_gate(Spends::Nothing, Some(Arc::clone(&hangs)));
+            let start = || {
+                TokenManager::builder(refresh.clone().or_login(login.clone()))
+                    .clock(clock.clone())
+                    .store(store.clone())
+                    .seed(seed())
+                    .exchange_deadline(Duration::from_secs(60))
+                    .build()
+                    .unwrap()
+            };
+            let all = [start(), start(), start()];
+            for tokens in &all {
+                tokens.ready().await.unwrap();
+            }
+            refresh.fail([RefreshError::invalid_grant()]);
+            clock.advance(Duration::from_secs(3600));
+            let callers =
+                all.clone().map(|tokens| tokio::spawn(async move { tokens.token().await }));
+            settle().await;
+            gate.add_permits(10);
+            settle().await;
+            clock.advance(Duration::from_secs(1));
+            settle().await;
+            assert_eq!((refresh.calls(), login.calls()), (2, 1));
+            if comes_through {
+                hangs.add_permits(10);
+                settle().await;
+                assert_eq!(login.calls(), 1);
+            } else {
+                clock.advance(Duration::from_secs(62));
+                settle().await;
+                assert!(login.calls() > 1, "it has waited long enough");
+                hangs.add_permits(10);
+                clock.advance(Duration::from_secs(60));
+                settle().await;
+            }
+            for caller in callers {
+                let served = caller.await.unwrap();
+                assert!(served.is_ok() || !comes_through, "{served:?}");
+            }
+            for tokens in &all {
+                tokens.token().await.unwrap();
+            }
+            assert_eq!(refresh.calls(), 2);
+        });
+    }
 }
 
 #[test]

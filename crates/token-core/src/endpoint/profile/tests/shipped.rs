@@ -255,6 +255,8 @@ fn each_is_refreshed_when_it_says() {
         ("highlevel", minutes(24 * 60), minutes(4 * 60)),
         ("nocturna", minutes(15), minutes(5)),
         ("nocturna-service", minutes(15), minutes(5)),
+        ("nocturna-access", minutes(15), minutes(5)),
+        ("nocturna-new-service-token", minutes(90 * 24 * 60), minutes(7 * 24 * 60)),
     ] {
         let obtained = Duration::from_secs(1_000_000);
         let now = crate::clock::Moment::new(Duration::from_secs(1_000), obtained);
