@@ -77,7 +77,7 @@ fn the_pos_connector_logs_in_with_a_password() {
         "POST http://127.0.0.1:8000/api/login\naccept: application/json\ncontent-type: application/json\n\n\
          {\"email\":\"POS_EMAIL\",\"password\":\"POS_PASSWORD\"}"
     );
-    let body = r#"{"token":"1|abc","expires_at":"2025-07-12T15:52:00.000000"}"#;
+    let body = r#"{"token":"1|abc","token_expiry":"2025-07-12T15:52:00.000000"}"#;
     let date = [("date", "Sat, 12 Jul 2025 07:52:00 GMT")];
     assert_eq!(read(&connector, Ask::Login, 200, &date, body), Ok(8 * 3_600));
     let berlin = connector.clone().with_zone("Europe/Berlin").unwrap();
@@ -102,7 +102,7 @@ fn akuvox_presents_both_tokens_and_says_everything_with_a_200() {
     assert_eq!(
         request(&akuvox, Ask::Refresh),
         "POST https://gate.ecloud.akuvox.com:8600/refresh_token\naccept: application/json\ncontent-type: application/json\n\
-         user-agent: VBell/7.12.2 (iPhone; iOS 18.5; Scale/2.00)\nx-auth-token: the access token (sensitive)\n\n\
+         user-agent: VBell/6.61.2 (iPhone; iOS 16.6; Scale/3.00)\nx-auth-token: the access token (sensitive)\n\n\
          {\"refresh_token\":\"the refresh token\"}"
     );
     let body = r#"{"datas":{"refresh_token":"r","token":"t","token_valid":"604800"},"err_code":"0","message":"success"}"#;
