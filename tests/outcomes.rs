@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use integration_tests::{Gate, Gated, Kit, event, poll_once, soon};
+use reqwest_token_refresh::ReqwestEndpoint;
 use token_core::clock::ManualClock;
+use token_core::endpoint::HttpEndpoint;
 use token_core::event::{Event, Events};
 use token_core::{ErrorKind, Health, Outcome, TokenManager, UnknownOutcome};
 use token_testkit::{Answer, Fault};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tower_token_refresh::HyperEndpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -241,4 +249,34 @@ async fn a_server_that_hangs_is_given_up_at_the_deadline() {
     clock.advance(SETTLING);
     tokens.token().await.unwrap();
     assert_eq!(kit.token_requests(), 2);
+}
+
+/// RFC 9113 §8.7: a stream that was refused was not processed. It is asked for once, whatever the client does otherwise.
+async fn after_a_refused_stream(endpoint: impl HttpEndpoint) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let url = format!("http://{}/token", listener.local_addr().expect("an address"));
+    let server = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.expect("a connection");
+        let mut connection = h2::server::handshake(socket).await.expect("a client of HTTP/2");
+        let mut requests = 0;
+        while let Some(Ok((_, mut answer))) = connection.accept().await {
+            answer.send_reset(h2::Reason::REFUSED_STREAM);
+            requests += 1;
+        }
+        requests
+    });
+    let request = Request::post(url).body(Bytes::from_static(b"grant_type=x")).expect("a request");
+    let outcome = soon(endpoint.send(request)).await.expect_err("no answer").outcome();
+    drop(endpoint);
+    assert_eq!(soon(server).await.expect("no panic"), 1);
+    outcome
+}
+
+#[tokio::test]
+async fn a_refused_stream_was_not_sent() {
+    let http2 = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    assert_eq!(after_a_refused_stream(HyperEndpoint::over(http2)).await, Outcome::NotSent);
+    let http2 = reqwest::Client::builder().http2_prior_knowledge();
+    let endpoint = ReqwestEndpoint::new(http2).unwrap();
+    assert_eq!(after_a_refused_stream(endpoint).await, Outcome::NotSent);
 }

@@ -16,6 +16,7 @@ use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use integration_tests::{ApiClient, BoxError, Gate, GatedStore, Kit, poll_once, soon, whole};
+use reqwest_token_refresh::ReqwestEndpoint;
 use token_core::clock::ManualClock;
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
 use token_core::http::{Origins, ReplayBody};
@@ -268,6 +269,18 @@ async fn no_secret_is_in_a_log_or_in_anything_that_can_be_printed() {
             }
         }
     }
+
+    // A client of reqwest's shows the headers that it adds to each request.
+    let mut headers = http::HeaderMap::new();
+    headers.insert("x-api-key", login.refresh_token().parse().unwrap());
+    let client = || reqwest::Client::builder().default_headers(headers.clone());
+    let endpoint = ReqwestEndpoint::new(client()).unwrap();
+    watch.debug("an endpoint over reqwest", &endpoint);
+    let auth = ClientAuth::none("canary-client");
+    let endpoint = TokenEndpoint::refresh_token(endpoint, server.token_url(), auth);
+    watch.debug("a token endpoint over it", &endpoint);
+    let shown = format!("{:?}", client().build().unwrap());
+    assert!(shown.contains(login.refresh_token()), "nothing has to be hidden: {shown}");
 
     // A request and its body on the way.
     let gated = GatedStore::new(&MemoryStore::new(), &Gate::closed(), 0);

@@ -80,27 +80,6 @@ async fn a_compressed_answer_is_read_up_to_the_limit() {
     server.abort();
 }
 
-/// RFC 9113 §8.7.
-#[tokio::test]
-async fn a_refused_stream_was_not_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/token", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
-        let (socket, _) = listener.accept().await.expect("a connection");
-        let mut connection = h2::server::handshake(socket).await.expect("a client of HTTP/2");
-        let mut requests = 0;
-        while let Some(Ok((_, mut answer))) = connection.accept().await {
-            answer.send_reset(h2::Reason::REFUSED_STREAM);
-            requests += 1;
-        }
-        requests
-    });
-    let endpoint = endpoint(Client::builder().http2_prior_knowledge());
-    assert_eq!(outcome(ask(&endpoint, &url).await), Outcome::NotSent);
-    drop(endpoint);
-    assert_eq!(soon(server).await.unwrap(), 1, "reqwest itself would have tried again");
-}
-
 #[tokio::test]
 async fn no_error_shows_the_query_of_the_url() {
     let kit = Kit::start();

@@ -87,3 +87,35 @@ fn is_not_sent(error: &(dyn StdError + 'static)) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_its_connection_never_took_was_not_sent() {
+        let (socket, _server) = tokio::io::duplex(64);
+        let (mut sender, connection) = handshake(TokioIo::new(socket)).await.unwrap();
+        drop(connection);
+        let request = Request::new(Full::new(Bytes::from_static(b"grant_type=x")));
+        let error = sender.send_request(request).await.unwrap_err();
+        assert!(is_not_sent(&error), "{error:?}");
+
+        // One that it took, and that nobody answered, may have been.
+        let (socket, server) = tokio::io::duplex(64);
+        let (mut sender, connection) = handshake(TokioIo::new(socket)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = Request::new(Full::new(Bytes::from(vec![b'x'; 1_000])));
+        let answer = tokio::spawn(async move { sender.send_request(request).await });
+        let mut server = server;
+        tokio::io::AsyncReadExt::read_exact(&mut server, &mut [0; 100]).await.unwrap();
+        drop(server);
+        let error = answer.await.unwrap().unwrap_err();
+        assert!(!is_not_sent(&error), "{error:?}");
+        assert!(connection.await.unwrap().is_err());
+    }
+}

@@ -66,12 +66,9 @@ pub(crate) fn ask(policy: &Policy, head: &mut http::request::Parts) {
     }
 }
 
-/// What the answer says of the token, by what came of the look and by its head.
-pub(crate) fn verdict(policy: &Policy, head: &mut response::Parts) -> Verdict {
-    match head.extensions.remove::<RefusedByBody>() {
-        Some(RefusedByBody) => Verdict::Refused,
-        None => policy.judge(head),
-    }
+/// Whether a look came to that.
+pub(crate) fn was_refused(head: &mut response::Parts) -> bool {
+    head.extensions.remove::<RefusedByBody>().is_some()
 }
 
 impl LookAtBodiesLayer {

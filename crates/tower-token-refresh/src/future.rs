@@ -166,13 +166,8 @@ where
                     let Some((sent, kept)) = sent.take() else {
                         return Poll::Ready(Ok(answer));
                     };
-                    #[cfg_attr(not(feature = "profile"), expect(unused_mut))]
                     let (mut head, body) = answer.into_parts();
-                    #[cfg(feature = "profile")]
-                    let verdict = crate::bodies::verdict(&kept.policy, &mut head);
-                    #[cfg(not(feature = "profile"))]
-                    let verdict = kept.policy.judge(&head);
-                    let refused = sent.answered(verdict);
+                    let refused = sent.answered(kept.judge(&mut head));
                     let answer = Response::from_parts(head, body);
                     let Some(refused) = refused else { return Poll::Ready(Ok(answer)) };
                     let (source, token) = (kept.source.clone(), refused.token().clone());

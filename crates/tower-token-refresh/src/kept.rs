@@ -1,6 +1,7 @@
 use std::sync::{Mutex, PoisonError};
 
-use token_core::http::Policy;
+use http::response;
+use token_core::http::{Policy, Verdict};
 
 /// What every call and every clone shares.
 pub(crate) struct Kept<S, T> {
@@ -13,6 +14,15 @@ pub(crate) struct Kept<S, T> {
 impl<S, T> Kept<S, T> {
     pub(crate) const fn new(prototype: S, source: T, policy: Policy) -> Self {
         Self { prototype: Mutex::new(prototype), source, policy }
+    }
+
+    /// What an answer says of the token.
+    pub(crate) fn judge(&self, head: &mut response::Parts) -> Verdict {
+        #[cfg(feature = "profile")]
+        if self.policy.looks_at_bodies() && crate::bodies::was_refused(head) {
+            return Verdict::Refused;
+        }
+        self.policy.judge(head)
     }
 }
 

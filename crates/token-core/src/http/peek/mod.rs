@@ -27,13 +27,14 @@ type Judge = Box<dyn FnMut(&response::Parts, &[u8]) -> Option<Verdict> + Send + 
 /// # Example
 ///
 /// ```
+/// use bytes::Bytes;
 /// use http::Response;
 /// use http_body_util::{BodyExt, Full};
 /// use token_core::http::{Peek, Verdict};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let answer = Response::new(Full::from("expired, log in"));
+/// let answer = Response::new(Full::new(Bytes::from("expired, log in")));
 /// let (verdict, answer) = Peek::new(answer, 7, |_, prefix| {
 ///     (prefix == b"expired").then_some(Verdict::Refused)
 /// })
