@@ -26,7 +26,7 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let end = jwt_expires_at(jwt).ok_or("the JWT states no end")?;
     tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default()).await;
     let directory = tempfile::tempdir()?;
-    let (client, tokens) = api_client(server.origin(), directory.path(), of_login(jwt))?;
+    let (client, tokens) = api_client(server.origin(), directory.path(), Some(of_login(jwt)))?;
 
     say!("{CALLERS} callers have a JWT that has ended.\n");
     ask_all(&client, &server).await?;

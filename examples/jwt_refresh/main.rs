@@ -26,7 +26,7 @@ mod kit;
 
 /// Asks an API with a JWT, which is refreshed by itself.
 ///
-/// Without --url it starts a server of its own. JWT_TOKEN is the JWT of a login, ended or not.
+/// Without --url it starts a server of its own. JWT_TOKEN is the JWT of a login, ended or not; it is needed once.
 #[derive(Debug, Parser)]
 struct Options {
     /// Where the backend is. The reqwest of this example has no TLS: it reaches plain http on this machine.
@@ -53,8 +53,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
-    let jwt = env::var("JWT_TOKEN").map_err(|error| format!("JWT_TOKEN: {error}"))?;
-    let (client, tokens) = api_client(url, &options.tokens, of_login(&jwt))?;
+    let first = env::var("JWT_TOKEN").ok();
+    let (client, tokens) = api_client(url, &options.tokens, first.as_deref().map(of_login))?;
     let answer = client.get(format!("{url}{}", options.get)).send().await?.error_for_status()?;
     say!("{}", answer.text().await?);
     say!("{}", state_of(&tokens.status()));
@@ -66,16 +66,18 @@ async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
 fn api_client(
     url: &str,
     directory: &Path,
-    first: TokenSet,
+    first: Option<TokenSet>,
 ) -> Result<(ClientWithMiddleware, TokenManager), BoxError> {
     let profile = Profile::shipped("jwt-refresh")?.with_base_url(url)?;
     let endpoint = ReqwestEndpoint::new(reqwest::Client::builder())?;
     let tokens = ProfileEndpoint::new(endpoint, profile)
         .manager()
         .key(TokenKey::new("jwt-refresh")?)
-        .store(FileStore::open(directory)?)
-        .seed(first)
-        .build()?;
+        .store(FileStore::open(directory)?);
+    let tokens = match first {
+        Some(first) => tokens.seed(first).build()?,
+        None => tokens.build()?,
+    };
     let middleware = TokenRefreshMiddleware::new(tokens.clone(), Origins::only(url)?);
     let client = ClientBuilder::new(reqwest::Client::new()).with(middleware).build();
     Ok((client, tokens))

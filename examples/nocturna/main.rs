@@ -102,7 +102,7 @@ impl Nocturna {
 /// What a bot says of its service token when it starts. The signature is not looked at.
 fn how_long(service_token: &str) -> String {
     let Some(end) = jwt_expires_at(service_token) else {
-        return "the service token is for ever".to_owned();
+        return "the service token states no end".to_owned();
     };
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
     let advice = if left < SOON { ": have a new one made" } else { "" };
