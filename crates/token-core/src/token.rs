@@ -181,6 +181,23 @@ impl TokenSet {
         }
     }
 
+    /// As [`anchored`](Self::anchored), for tokens that somebody brought. A JWT's own end counts where nobody gave one
+    /// (ADR 8).
+    pub(crate) fn brought(mut self, now: Moment) -> Self {
+        let text = self.access_token.as_ref().map(AccessToken::expose_secret);
+        let own = || text.and_then(crate::endpoint::jwt::end).map(Expiry::At);
+        self.expires = self.expires.or_else(own);
+        self.anchored(now)
+    }
+
+    /// The wall time at which the refresh token ends, once anchored.
+    pub(crate) fn refresh_ends(&self) -> Option<Duration> {
+        match self.refresh_expires {
+            Some(Expiry::At(end)) => Some(end),
+            Some(Expiry::In(_)) | None => None,
+        }
+    }
+
     /// What the next set inherits where the server left it out: "absent" means "keep" (RFC 6749 §6).
     pub(crate) fn inherit(mut self, previous: &Self) -> Self {
         if self.refresh_token.is_none() {

@@ -153,7 +153,7 @@ fn an_error_shows_no_part_of_the_body() {
 #[test]
 fn an_absolute_end_counts_from_the_servers_clock() {
     let end = |headers: &[(&str, &str)]| {
-        let body = r#"{"token":"t","expires_at":"2025-07-12T15:52:00.000000"}"#;
+        let body = r#"{"token":"t","token_expiry":"2025-07-12T15:52:00.000000"}"#;
         let connector =
             Profile::shipped("pos-connector").unwrap().with_zone("Europe/Berlin").unwrap();
         connector
