@@ -16,7 +16,6 @@ use clap::Parser;
 use examples::{BoxError, end, say, state_of};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_token_refresh::{ReqwestEndpoint, TokenRefreshMiddleware};
-use token_core::endpoint::jwt_expires_at;
 use token_core::endpoint::profile::{Profile, ProfileEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
@@ -54,7 +53,7 @@ async fn main() -> ExitCode {
 
 async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
     let first = env::var("JWT_TOKEN").ok();
-    let (client, tokens) = api_client(url, &options.tokens, first.as_deref().map(of_login))?;
+    let (client, tokens) = api_client(url, &options.tokens, first.map(TokenSet::new))?;
     let answer = client.get(format!("{url}{}", options.get)).send().await?.error_for_status()?;
     say!("{}", answer.text().await?);
     say!("{}", state_of(&tokens.status()));
@@ -81,13 +80,4 @@ fn api_client(
     let middleware = TokenRefreshMiddleware::new(tokens.clone(), Origins::only(url)?);
     let client = ClientBuilder::new(reqwest::Client::new()).with(middleware).build();
     Ok((client, tokens))
-}
-
-/// The JWT of a login, with the end that it states.
-fn of_login(jwt: &str) -> TokenSet {
-    let tokens = TokenSet::new(jwt);
-    match jwt_expires_at(jwt) {
-        Some(end) => tokens.with_expires_at(end),
-        None => tokens,
-    }
 }
