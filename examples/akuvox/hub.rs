@@ -10,18 +10,18 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use token_core::endpoint::profile::{Profile, ProfileEndpoint};
-use token_core::http::{Origins, ReplayBody, Scheme};
+use token_core::http::{Origins, ReplayBody};
 use token_core::{TokenKey, TokenManager, TokenManagerBuilder};
 use token_store_file::FileStore;
 use tower::{Layer, Service, ServiceExt};
-use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
+use tower_token_refresh::{HyperEndpoint, LookAtBodies, TokenRefresh, TokenRefreshLayer};
 
 /// The cloud talks to its app only.
 pub(crate) const USER_AGENT: &str = "VBell/6.61.2 (iPhone; iOS 16.6; Scale/3.00)";
 
 pub(crate) struct Hub {
     url: String,
-    client: TokenRefresh<Client<Https, ReplayBody<Empty<Bytes>>>>,
+    client: TokenRefresh<LookAtBodies<Client<Https, ReplayBody<Empty<Bytes>>>>>,
 }
 
 /// A manager whose tokens outlive this process.
@@ -38,13 +38,11 @@ pub(crate) fn manager(
 
 impl Hub {
     pub(crate) fn new(
-        _profile: &Profile,
+        profile: &Profile,
         url: &str,
         tokens: TokenManager,
     ) -> Result<Self, BoxError> {
-        let layer = TokenRefreshLayer::new(tokens, Origins::only(url)?)
-            .header(header::HeaderName::from_static("x-auth-token"))
-            .scheme(Scheme::RAW);
+        let layer = TokenRefreshLayer::new(tokens, Origins::only(url)?).for_profile(profile);
         let client = layer.layer(Client::builder(TokioExecutor::new()).build(connector()));
         Ok(Self { url: url.to_owned(), client })
     }

@@ -45,6 +45,11 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     refreshed(&mut events).await?;
     say!("{}", state_of(&tokens.status()));
 
+    say!("\nThe hub refuses the token, in a 200 with an err_code.\n");
+    server.revoke_access_tokens();
+    say!("the hub answers: {}", hub.get("/api/doors").await?);
+    say!("{}", state_of(&tokens.status()));
+
     say!("\nSomebody refreshes by hand, brings other tokens, and refreshes those.\n");
     tokens.refresh_now().await?;
     say!("{}", state_of(&tokens.status()));
@@ -74,11 +79,11 @@ pub(crate) async fn play() -> Result<(), BoxError> {
 
     let counters = server.counters();
     say!(
-        "{} token requests: the login, one by the schedule, two by hand; refresh tokens used twice: {}",
+        "{} token requests: the login, one by the schedule, one for the refusal, two by hand; refresh tokens used twice: {}",
         counters.token_requests,
         counters.reuse_detected
     );
-    claim!(counters.token_requests == 4, "4 token requests were needed");
+    claim!(counters.token_requests == 5, "5 token requests were needed");
     claim!(counters.reuse_detected == 0, "a refresh token was used twice");
     Ok(())
 }

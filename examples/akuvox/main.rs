@@ -110,16 +110,12 @@ async fn login(tokens: &TokenManager, first: TokenSet) -> Result<(), BoxError> {
     Ok(tokens.login(first).await?)
 }
 
+/// What happens to the tokens is logged by `token-core` itself.
 async fn look_after(tokens: &TokenManager) -> Result<(), BoxError> {
-    let mut events = tokens.events();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
     tokens.ready().await?;
     say!("{}", state_of(&tokens.status()));
-    loop {
-        tokio::select! {
-            stop = tokio::signal::ctrl_c() => { stop?; break; }
-            Some(event) = events.next() => say!("{event:?}"),
-        }
-    }
+    tokio::signal::ctrl_c().await?;
     say!("{:?}", tokens.shutdown(Duration::from_secs(30)).await);
     Ok(())
 }

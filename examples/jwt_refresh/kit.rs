@@ -6,11 +6,11 @@ use examples::{BoxError, claim, say, state_of};
 use futures_util::future::try_join_all;
 use http::StatusCode;
 use reqwest_middleware::ClientWithMiddleware;
-use token_core::ErrorKind;
 use token_core::endpoint::jwt_expires_at;
+use token_core::{ErrorKind, TokenSet};
 use token_testkit::{AuthorizationServer, DEFAULT_USER, Dialect, Fingerprint};
 
-use crate::{api_client, of_login};
+use crate::api_client;
 
 const CALLERS: usize = 100;
 
@@ -26,7 +26,7 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let end = jwt_expires_at(jwt).ok_or("the JWT states no end")?;
     tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default()).await;
     let directory = tempfile::tempdir()?;
-    let (client, tokens) = api_client(server.origin(), directory.path(), of_login(jwt))?;
+    let (client, tokens) = api_client(server.origin(), directory.path(), Some(TokenSet::new(jwt)))?;
 
     say!("{CALLERS} callers have a JWT that has ended.\n");
     ask_all(&client, &server).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let error = tokens.status().last_error().cloned().ok_or("no error is told")?;
     say!("{error}");
     claim!(error.needs_login(), "a dead JWT counts as {error:?}");
-    tokens.login(of_login(server.sign_in(DEFAULT_USER).access_token())).await?;
+    tokens.login(TokenSet::new(server.sign_in(DEFAULT_USER).access_token())).await?;
     ask_all(&client, &server).await?;
     say!("{}", state_of(&tokens.status()));
     Ok(())

@@ -16,7 +16,6 @@ use clap::Parser;
 use examples::{BoxError, end, say, state_of};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_token_refresh::{ReqwestEndpoint, TokenRefreshMiddleware};
-use token_core::endpoint::jwt_expires_at;
 use token_core::endpoint::profile::{Profile, ProfileEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
@@ -26,7 +25,7 @@ mod kit;
 
 /// Asks an API with a JWT, which is refreshed by itself.
 ///
-/// Without --url it starts a server of its own. JWT_TOKEN is the JWT of a login, ended or not.
+/// Without --url it starts a server of its own. JWT_TOKEN is the JWT of a login, ended or not; it is needed once.
 #[derive(Debug, Parser)]
 struct Options {
     /// Where the backend is. The reqwest of this example has no TLS: it reaches plain http on this machine.
@@ -53,8 +52,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
-    let jwt = env::var("JWT_TOKEN").map_err(|error| format!("JWT_TOKEN: {error}"))?;
-    let (client, tokens) = api_client(url, &options.tokens, of_login(&jwt))?;
+    let first = env::var("JWT_TOKEN").ok();
+    let (client, tokens) = api_client(url, &options.tokens, first.map(TokenSet::new))?;
     let answer = client.get(format!("{url}{}", options.get)).send().await?.error_for_status()?;
     say!("{}", answer.text().await?);
     say!("{}", state_of(&tokens.status()));
@@ -66,26 +65,19 @@ async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
 fn api_client(
     url: &str,
     directory: &Path,
-    first: TokenSet,
+    first: Option<TokenSet>,
 ) -> Result<(ClientWithMiddleware, TokenManager), BoxError> {
     let profile = Profile::shipped("jwt-refresh")?.with_base_url(url)?;
     let endpoint = ReqwestEndpoint::new(reqwest::Client::builder())?;
     let tokens = ProfileEndpoint::new(endpoint, profile)
         .manager()
         .key(TokenKey::new("jwt-refresh")?)
-        .store(FileStore::open(directory)?)
-        .seed(first)
-        .build()?;
+        .store(FileStore::open(directory)?);
+    let tokens = match first {
+        Some(first) => tokens.seed(first).build()?,
+        None => tokens.build()?,
+    };
     let middleware = TokenRefreshMiddleware::new(tokens.clone(), Origins::only(url)?);
     let client = ClientBuilder::new(reqwest::Client::new()).with(middleware).build();
     Ok((client, tokens))
-}
-
-/// The JWT of a login, with the end that it states.
-fn of_login(jwt: &str) -> TokenSet {
-    let tokens = TokenSet::new(jwt);
-    match jwt_expires_at(jwt) {
-        Some(end) => tokens.with_expires_at(end),
-        None => tokens,
-    }
 }

@@ -5,9 +5,19 @@ use std::time::Duration;
 use examples::{BoxError, claim, kit_profile, say, state_of, write_secret};
 use http::StatusCode;
 use token_core::ErrorKind;
+use token_core::clock::ManualClock;
+use token_core::event::Event;
 use token_testkit::{AuthorizationServer, DEFAULT_PASSWORD, DEFAULT_USER, Dialect, Fault};
+use tokio::time::timeout;
 
-use crate::{Nocturna, how_long};
+use crate::tiers::{self, Profiles};
+use crate::{Nocturna, how_long, tokens};
+
+const PASSWORD: &[(&str, &str)] =
+    &[("NOCTURNA_USERNAME", DEFAULT_USER), ("NOCTURNA_PASSWORD", DEFAULT_PASSWORD)];
+
+/// What takes longer than this never happens.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -15,15 +25,15 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub(crate) async fn play() -> Result<(), BoxError> {
     let server = AuthorizationServer::builder().dialect(Dialect::Nocturna).start()?;
     user(&server).await?;
-    bot(&server).await
+    bot(&server).await?;
+    two_tiers(&server).await
 }
 
 async fn user(server: &AuthorizationServer) -> Result<(), BoxError> {
     let directory = tempfile::tempdir()?;
-    let secrets = [("NOCTURNA_USERNAME", DEFAULT_USER), ("NOCTURNA_PASSWORD", DEFAULT_PASSWORD)];
     let url = server.api_url();
-    let profile = kit_profile("nocturna", &url, directory.path(), &secrets)?;
-    let mut nocturna = Nocturna::new(profile, &url)?;
+    let profile = kit_profile("nocturna", &url, directory.path(), PASSWORD)?;
+    let mut nocturna = Nocturna::new(tokens(profile)?, &url)?;
 
     say!("A user logs in with the first request, and refreshes twice.\n");
     ask(&mut nocturna).await?;
@@ -69,7 +79,7 @@ async fn bot(server: &AuthorizationServer) -> Result<(), BoxError> {
     let url = server.api_url();
     let secrets = [("NOCTURNA_SERVICE_TOKEN", service_token.as_str())];
     let profile = kit_profile("nocturna-service", &url, directory.path(), &secrets)?;
-    let mut nocturna = Nocturna::new(profile, &url)?;
+    let mut nocturna = Nocturna::new(tokens(profile)?, &url)?;
     server.script([Fault::without_expires_in()]);
     ask(&mut nocturna).await?;
     let status = nocturna.tokens.status();
@@ -90,6 +100,48 @@ async fn bot(server: &AuthorizationServer) -> Result<(), BoxError> {
     write_secret(&directory.path().join("NOCTURNA_SERVICE_TOKEN"), &next)?;
     nocturna.tokens.refresh_now().await?;
     ask(&mut nocturna).await
+}
+
+async fn two_tiers(server: &AuthorizationServer) -> Result<(), BoxError> {
+    say!("\nA bot has no service token: an administrator's login makes one for 90 days.\n");
+    let directory = tempfile::tempdir()?;
+    let url = server.api_url();
+    let admin = kit_profile("nocturna", &url, directory.path(), PASSWORD)?;
+    let profiles = Profiles { admin, ..Profiles::shipped(&url)? };
+    let clock = ManualClock::new();
+    let kept = directory.path().join("tokens");
+    let service = tiers::service(&profiles, &kept)?.clock(clock.clone()).build()?;
+    let access = tiers::access(&profiles, &service)?.clock(clock.clone()).build()?;
+    let before = server.history().len();
+    let mut nocturna = Nocturna::new(access, &url)?;
+    ask(&mut nocturna).await?;
+    say!("{}", state_of(&service.status()));
+
+    say!("\n85 days pass: the service token is replaced before its end.\n");
+    let mut events = service.events();
+    clock.advance(85 * DAY);
+    let replaced = async {
+        while let Some(event) = events.next().await {
+            if matches!(event, Event::Refreshed { .. }) {
+                return Ok(());
+            }
+        }
+        Err::<(), BoxError>("the manager is gone".into())
+    };
+    timeout(PATIENCE, replaced).await.map_err(|_| "the service token is not replaced")??;
+    say!("{}", state_of(&service.status()));
+    ask(&mut nocturna).await?;
+    let asked = asked(server, before);
+    say!("what was asked: {}", asked.join(", "));
+    let new = asked.iter().filter(|kind| *kind == "new_service_token").count();
+    claim!(new == 2, "{new} service tokens were made where 2 were needed");
+
+    say!("\nThe service token is revoked: the next request has another made.\n");
+    server.revoke_family_of(service.token().await?.expose_secret());
+    server.revoke_access_tokens();
+    ask(&mut nocturna).await?;
+    say!("{}", state_of(&service.status()));
+    Ok(())
 }
 
 async fn ask(nocturna: &mut Nocturna) -> Result<(), BoxError> {

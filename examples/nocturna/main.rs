@@ -1,17 +1,20 @@
 //! Nocturna, which has two kinds of tokens. A user logs in with a password; the refresh token rotates, goes where the server
 //! wants it, into the query, and when it has died the login is made again. A bot has a service token, which lasts for months
-//! and gets access tokens for minutes.
+//! and gets access tokens for minutes. Somebody puts it into the environment, or an administrator's login makes the next one
+//! in time.
 //!
-//! `cargo run --example nocturna` plays it against a server of the kit. Against yours, as a user and as a bot:
+//! `cargo run --example nocturna` plays it against a server of the kit. Against yours, as a user, and as a bot in both ways:
 //!
 //! ```sh
 //! NOCTURNA_USERNAME=… NOCTURNA_PASSWORD_FILE=… cargo run --example nocturna -- --url https://host/api --get /me
 //! NOCTURNA_SERVICE_TOKEN=… cargo run --example nocturna -- --url https://host/api --get /me --service
+//! NOCTURNA_USERNAME=… NOCTURNA_PASSWORD_FILE=… cargo run --example nocturna -- --url https://host/api --get /me --service-tokens DIR
 //! ```
 
 use std::env;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use clap::Parser;
@@ -23,11 +26,12 @@ use hyper_util::rt::TokioExecutor;
 use token_core::endpoint::jwt_expires_at;
 use token_core::endpoint::profile::{Profile, ProfileEndpoint};
 use token_core::http::{Origins, ReplayBody};
-use token_core::{TokenKey, TokenManager};
+use token_core::{TokenKey, TokenManager, days_left};
 use tower::{Layer, Service, ServiceExt};
 use tower_token_refresh::{HyperEndpoint, TokenRefresh, TokenRefreshLayer};
 
 mod kit;
+mod tiers;
 
 /// Asks Nocturna's API as a user, or as a bot.
 ///
@@ -43,13 +47,17 @@ struct Options {
     #[arg(long, default_value = "")]
     get: String,
 
-    /// Ask as a bot, with a service token.
+    /// Ask as a bot, with the service token of NOCTURNA_SERVICE_TOKEN.
     #[arg(long)]
     service: bool,
+
+    /// Ask as a bot whose service tokens are kept in this directory, and are made by NOCTURNA_USERNAME, an administrator.
+    #[arg(long, conflicts_with = "service")]
+    service_tokens: Option<PathBuf>,
 }
 
-/// For a service token that ends sooner a new one should be made.
-const SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+/// For a service token that has less whole days left, a new one should be made.
+const SOON: i64 = 7;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -62,20 +70,33 @@ async fn main() -> ExitCode {
 }
 
 async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
-    let name = if options.service { "nocturna-service" } else { "nocturna" };
-    if let Ok(service_token) = env::var("NOCTURNA_SERVICE_TOKEN")
-        && options.service
-    {
-        say!("{}", how_long(&service_token));
-    }
-    let mut nocturna = Nocturna::new(Profile::shipped(name)?.with_base_url(url)?, url)?;
+    let tokens = if let Some(directory) = &options.service_tokens {
+        let profiles = tiers::Profiles::shipped(url)?;
+        let service = tiers::service(&profiles, directory)?.build()?;
+        tiers::access(&profiles, &service)?.build()?
+    } else if options.service {
+        if let Ok(service_token) = env::var("NOCTURNA_SERVICE_TOKEN") {
+            say!("{}", how_long(&service_token));
+        }
+        tokens(Profile::shipped("nocturna-service")?.with_base_url(url)?)?
+    } else {
+        tokens(Profile::shipped("nocturna")?.with_base_url(url)?)?
+    };
+    let mut nocturna = Nocturna::new(tokens, url)?;
     let answer = nocturna.get(&options.get).await?;
     say!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
     say!("{}", state_of(&nocturna.tokens.status()));
     Ok(())
 }
 
-/// The API, asked with the tokens of one of the profiles.
+/// What gets tokens by this profile, and looks after them.
+fn tokens(profile: Profile) -> Result<TokenManager, BoxError> {
+    let key = TokenKey::new(profile.name())?;
+    let endpoint = ProfileEndpoint::new(HyperEndpoint::new(connector()), profile);
+    Ok(endpoint.manager().key(key).build()?)
+}
+
+/// The API, asked with these tokens.
 struct Nocturna {
     url: String,
     client: TokenRefresh<Client<Https, ReplayBody<Empty<Bytes>>>>,
@@ -83,10 +104,7 @@ struct Nocturna {
 }
 
 impl Nocturna {
-    fn new(profile: Profile, url: &str) -> Result<Self, BoxError> {
-        let key = TokenKey::new(profile.name())?;
-        let endpoint = ProfileEndpoint::new(HyperEndpoint::new(connector()), profile);
-        let tokens = endpoint.manager().key(key).build()?;
+    fn new(tokens: TokenManager, url: &str) -> Result<Self, BoxError> {
         let layer = TokenRefreshLayer::new(tokens.clone(), Origins::only(&origin(url)?)?);
         let client = layer.layer(Client::builder(TokioExecutor::new()).build(connector()));
         Ok(Self { url: url.to_owned(), client, tokens })
@@ -102,15 +120,11 @@ impl Nocturna {
 /// What a bot says of its service token when it starts. The signature is not looked at.
 fn how_long(service_token: &str) -> String {
     let Some(end) = jwt_expires_at(service_token) else {
-        return "the service token is for ever".to_owned();
+        return "the service token states no end".to_owned();
     };
-    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    let left = days_left(end, SystemTime::now());
     let advice = if left < SOON { ": have a new one made" } else { "" };
-    format!(
-        "the service token is good until {}, {} days{advice}",
-        time(end),
-        left.as_secs() / 86_400
-    )
+    format!("the service token is good until {}, {left} whole days{advice}", time(end))
 }
 
 fn origin(url: &str) -> Result<String, BoxError> {

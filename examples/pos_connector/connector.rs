@@ -1,7 +1,6 @@
 //! What a point of sale asks its backend. No call looks after a token: the middleware does, for all of them.
 
 use examples::BoxError;
-use reqwest::redirect;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, RequestBuilder};
 use reqwest_token_refresh::{ReqwestEndpoint, TokenRefreshMiddleware};
 use serde::Deserialize;
@@ -33,14 +32,12 @@ impl PosConnector {
             .manager()
             .key(TokenKey::new(profile.name())?)
             .build()?;
-        let origins = Origins::only(url.trim_end_matches('/'))?;
-        let policy = profile.policy(origins.clone());
-        let middleware = TokenRefreshMiddleware::new(tokens.clone(), origins)
-            .classifier(move |head| policy.judge(head));
-        // A redirect to the login page is a refusal; followed, it would be a page.
-        let client = reqwest::Client::builder().redirect(redirect::Policy::none()).build()?;
+        let url = url.trim_end_matches('/').to_owned();
+        let (client, middleware) =
+            TokenRefreshMiddleware::new(tokens.clone(), Origins::only(&url)?)
+                .for_profile(&profile, reqwest::Client::builder())?;
         let client = ClientBuilder::new(client).with(middleware).build();
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), profile, endpoint, client, tokens })
+        Ok(Self { url, profile, endpoint, client, tokens })
     }
 
     /// Asks the backend whether it takes the token.

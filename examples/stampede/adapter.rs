@@ -8,14 +8,16 @@ use bytes::Bytes;
 use examples::BoxError;
 use http::{Extensions, Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use reqwest::ResponseBuilderExt;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Error, Middleware, Next};
 use reqwest_token_refresh::TokenRefreshMiddleware;
 use token_core::TokenManager;
+use token_core::endpoint::profile::Profile;
 use token_core::http::Origins;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt};
-use tower_token_refresh::{TokenRefresh, TokenRefreshLayer};
+use tower_token_refresh::{LookAtBodies, TokenRefresh, TokenRefreshLayer};
 
 use crate::load::Sends;
 use crate::sockets::Sockets;
@@ -24,23 +26,41 @@ use crate::sockets::Sockets;
 #[derive(Clone)]
 pub(crate) enum StampedeClient {
     Tower(Box<TokenRefresh<Sockets>>),
+    TowerForProfile(Box<TokenRefresh<LookAtBodies<Sockets>>>),
     Reqwest(ClientWithMiddleware),
 }
 
 impl StampedeClient {
-    pub(crate) fn tower(tokens: TokenManager, origins: Origins, sockets: u16) -> Self {
+    pub(crate) fn tower(
+        tokens: TokenManager,
+        origins: Origins,
+        profile: Option<&Profile>,
+        sockets: u16,
+    ) -> Self {
         let layer = TokenRefreshLayer::new(tokens, origins);
-        Self::Tower(Box::new(layer.layer(Sockets::new(sockets))))
+        let sockets = Sockets::new(sockets);
+        match profile {
+            Some(profile) => {
+                Self::TowerForProfile(Box::new(layer.for_profile(profile).layer(sockets)))
+            }
+            None => Self::Tower(Box::new(layer.layer(sockets))),
+        }
     }
 
     pub(crate) fn reqwest(
         tokens: TokenManager,
         origins: Origins,
+        profile: Option<&Profile>,
         sockets: u16,
     ) -> reqwest::Result<Self> {
-        let client = reqwest::Client::builder().pool_max_idle_per_host(sockets.into()).build()?;
+        let client = reqwest::Client::builder().pool_max_idle_per_host(sockets.into());
+        let middleware = TokenRefreshMiddleware::new(tokens, origins);
+        let (client, middleware) = match profile {
+            Some(profile) => middleware.for_profile(profile, client)?,
+            None => (client.build()?, middleware),
+        };
         let client = ClientBuilder::new(client)
-            .with(TokenRefreshMiddleware::new(tokens, origins))
+            .with(middleware)
             .with(Wire(Arc::new(Semaphore::new(sockets.into()))));
         Ok(Self::Reqwest(client.build()))
     }
@@ -51,12 +71,8 @@ impl StampedeClient {
         request: Request<Bytes>,
     ) -> Result<Response<Bytes>, BoxError> {
         match self {
-            Self::Tower(service) => {
-                let answer = service.ready().await?.call(request.map(Full::new)).await?;
-                let (head, body) = answer.into_parts();
-                let Ok(body) = body.collect().await;
-                Ok(Response::from_parts(head, body.to_bytes()))
-            }
+            Self::Tower(service) => whole(service, request).await,
+            Self::TowerForProfile(service) => whole(service, request).await,
             Self::Reqwest(client) => {
                 let (mut head, body) = request.into_parts();
                 // reqwest keeps the extensions of its requests to itself.
@@ -65,11 +81,24 @@ impl StampedeClient {
                 let answer = client.execute_with_extensions(request, &mut extensions).await?;
                 let mut read = Response::new(Bytes::new());
                 *read.status_mut() = answer.status();
+                *read.headers_mut() = answer.headers().clone();
                 *read.body_mut() = answer.bytes().await?;
                 Ok(read)
             }
         }
     }
+}
+
+async fn whole<S, B>(service: &mut S, request: Request<Bytes>) -> Result<Response<Bytes>, BoxError>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>, Error: Into<BoxError>>,
+    B: Body<Error: Into<BoxError>>,
+{
+    let service = service.ready().await.map_err(Into::into)?;
+    let answer = service.call(request.map(Full::new)).await.map_err(Into::into)?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(Into::into)?.to_bytes();
+    Ok(Response::from_parts(head, body))
 }
 
 /// What [`Sockets`] is to the tower layer.

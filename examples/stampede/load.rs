@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use examples::told_whole;
-use http::{Method, Request, StatusCode};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Method, Request, StatusCode};
 use serde::{Deserialize, Serialize};
+use token_core::http::Verdict;
+use token_testkit::AKUVOX_USER_AGENT;
 use tokio::task::JoinSet;
 
 use crate::adapter::StampedeClient;
@@ -112,20 +115,28 @@ impl Queue {
     ) -> Result<(), String> {
         let method = self.target.method(number);
         let sent = if method == Method::GET { Bytes::new() } else { self.body.clone() };
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(self.target.url.clone())
             .extension(sends)
             .body(sent.clone())
             .map_err(|error| error.to_string())?;
+        if self.target.echoes {
+            // One dialect of the kit talks to this app only.
+            request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AKUVOX_USER_AGENT));
+        }
         let answer = client.send(request).await.map_err(|error| told_whole(error.as_ref()))?;
-        figures.unauthorized += u64::from(answer.status() == StatusCode::UNAUTHORIZED);
-        if !answer.status().is_success() {
-            return Err(format!("the API answered {}", answer.status()));
+        let (head, body) = answer.into_parts();
+        let refused = self.target.refused.as_ref();
+        let refused = refused.is_some_and(|by| by.judge(&head, &body) == Verdict::Refused);
+        figures.unauthorized += u64::from(refused || head.status == StatusCode::UNAUTHORIZED);
+        if refused || !head.status.is_success() {
+            let why = if refused { ", and refused the token" } else { "" };
+            return Err(format!("the API answered {}{why}", head.status));
         }
         if self.target.echoes {
             // A replayed body must be whole.
-            let echo: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+            let echo: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
             // In one dialect it is in an envelope.
             let received = echo.pointer("/datas").unwrap_or(&echo)["body_bytes"].as_u64();
             if received != Some(sent.len() as u64) {

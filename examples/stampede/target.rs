@@ -5,7 +5,7 @@ use std::time::Duration;
 use examples::{BoxError, connector, told_whole};
 use http::Method;
 use reqwest_token_refresh::ReqwestEndpoint;
-use token_core::endpoint::profile::{Profile, ProfileEndpoint};
+use token_core::endpoint::profile::{Profile, ProfileEndpoint, RefusedToken};
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
@@ -26,6 +26,8 @@ pub(crate) struct Target {
     pub(crate) log: Log,
     /// Whether the API says what it received, as the kit's does.
     pub(crate) echoes: bool,
+    /// What a refusal looks like beside a 401.
+    pub(crate) refused: Option<RefusedToken>,
     method: Option<Method>,
 }
 
@@ -34,6 +36,15 @@ pub(crate) struct Target {
 enum Grants {
     OAuth { token_url: String, auth: ClientAuth },
     Profile(Profile),
+}
+
+impl Grants {
+    fn refused(&self) -> Option<RefusedToken> {
+        match self {
+            Self::OAuth { .. } => None,
+            Self::Profile(profile) => Some(profile.refused_token()),
+        }
+    }
 }
 
 impl Target {
@@ -61,9 +72,11 @@ impl Target {
             },
         };
         let log = Log::default();
+        let refused = grants.refused();
         let (_, client) = client(options, grants, Some(seed), &login.origin, &log)?;
         let url = login.api_url.parse()?;
-        Ok(Self { client, url, log, echoes: true, method: options.method.clone() })
+        let method = options.method.clone();
+        Ok(Self { client, url, log, echoes: true, refused, method })
     }
 
     /// Somebody else's server, asked for its first token before the load begins.
@@ -97,6 +110,7 @@ impl Target {
         };
         let origin = format!("{scheme}://{authority}");
         let log = Log::default();
+        let refused = grants.refused();
         let (tokens, client) = client(options, grants, seed(options), &origin, &log)?;
         tokens.ready().await.map_err(|error| {
             let why = error.refresh_error().map_or(error.to_string(), |cause| told_whole(cause));
@@ -106,7 +120,7 @@ impl Target {
             )
         })?;
         let method = Some(options.method.clone().unwrap_or(Method::GET));
-        Ok(Self { client, url, log, echoes: false, method })
+        Ok(Self { client, url, log, echoes: false, refused, method })
     }
 
     /// GET and POST in turn, unless one was asked for.
@@ -148,16 +162,23 @@ fn client(
 ) -> Result<(TokenManager, StampedeClient), BoxError> {
     let origins = Origins::only(origin)?;
     let sockets = share(options.processes);
+    let profile = match &grants {
+        Grants::OAuth { .. } => None,
+        Grants::Profile(profile) => Some(profile.clone()),
+    };
     match options.adapter {
         Adapter::Tower => {
             let http = HyperEndpoint::new(connector());
             let tokens = manager(options, http, grants, seed, log)?;
-            Ok((tokens.clone(), StampedeClient::tower(tokens, origins, sockets)))
+            Ok((tokens.clone(), StampedeClient::tower(tokens, origins, profile.as_ref(), sockets)))
         }
         Adapter::Reqwest => {
             let http = ReqwestEndpoint::new(reqwest::Client::builder())?;
             let tokens = manager(options, http, grants, seed, log)?;
-            Ok((tokens.clone(), StampedeClient::reqwest(tokens, origins, sockets)?))
+            Ok((
+                tokens.clone(),
+                StampedeClient::reqwest(tokens, origins, profile.as_ref(), sockets)?,
+            ))
         }
     }
 }

@@ -143,6 +143,12 @@ impl TokenSet {
     }
 
     /// The access token's lifetime as the server said it; `None` once it was fixed to the wall clock, and where it is not known.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let tokens = token_core::TokenSet::new("access").with_expires_in(Duration::from_secs(60));
+    /// assert_eq!(tokens.expires_in(), Some(Duration::from_secs(60)));
+    /// ```
     pub fn expires_in(&self) -> Option<Duration> {
         match self.expires {
             Some(Expiry::In(lifetime)) => Some(lifetime),

@@ -61,7 +61,7 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// Those of which the kit has the server.
 const PROFILES: &[&str] =
-    &["highlevel", "jwt-refresh", "nocturna", "nocturna-service", "pos-connector"];
+    &["akuvox", "highlevel", "jwt-refresh", "nocturna", "nocturna-service", "pos-connector"];
 
 /// Each fails by itself unless what it claims holds.
 const EXAMPLES: &[&str] = &["akuvox", "highlevel", "jwt_refresh", "nocturna", "pos_connector"];
