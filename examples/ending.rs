@@ -11,9 +11,23 @@ pub fn end(program: &str, outcome: Result<(), BoxError>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     if !is_unread(&error) {
         // Nor is there anybody to tell that stderr is closed.
-        let _ = writeln!(io::stderr(), "{program}: {error}");
+        let _ = writeln!(io::stderr(), "{program}: {}", told_whole(error.as_ref()));
     }
     ExitCode::FAILURE
+}
+
+/// An error with those of its causes that it does not tell itself.
+pub fn told_whole(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn is_unread(error: &BoxError) -> bool {

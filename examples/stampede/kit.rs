@@ -2,10 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
+use examples::{BoxError, with_secrets};
 use serde::{Deserialize, Serialize};
-use token_testkit::{AuthorizationServer, Counters, DEFAULT_CLIENT_ID};
+use tempfile::TempDir;
+use token_core::endpoint::profile::Profile;
+use token_testkit::{
+    AuthorizationServer, Counters, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_PASSWORD,
+    DEFAULT_USER, Dialect,
+};
 
 use crate::occasions::Log;
+use crate::profile;
 
 /// The first token is to be expired when the requests come.
 const FIRST_LIFETIME: Duration = Duration::from_millis(200);
@@ -19,6 +26,8 @@ const SHORT_LIFETIME: Duration = Duration::from_secs(1);
 /// A running server that rotates and detects reuse, and when its tokens were revoked.
 pub(crate) struct Kit {
     server: AuthorizationServer,
+    /// Of the profile.
+    _secrets: TempDir,
     pub(crate) log: Log,
 }
 
@@ -31,13 +40,35 @@ pub(crate) struct Login {
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
     pub(crate) expires_at: SystemTime,
+    pub(crate) profile: Option<KitProfile>,
+}
+
+/// A profile of the kit's server.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct KitProfile {
+    pub(crate) text: String,
+    pub(crate) base_url: String,
 }
 
 impl Kit {
-    /// Starts it, with a login whose access token has expired.
-    pub(crate) async fn start() -> std::io::Result<(Self, Login)> {
-        let server = AuthorizationServer::builder().access_lifetime(FIRST_LIFETIME).start()?;
-        let login = server.sign_in(DEFAULT_CLIENT_ID);
+    /// Starts it, with a login whose access token has expired; with a profile it speaks as that profile's server does.
+    pub(crate) async fn start(profile: Option<&str>) -> Result<(Self, Login), BoxError> {
+        let text = profile.map(profile::text).transpose()?;
+        let dialect = match &text {
+            Some(text) => profile::dialect(&text.parse::<Profile>()?)?,
+            None => Dialect::OAuth,
+        };
+        let server = AuthorizationServer::builder()
+            .dialect(dialect)
+            .access_lifetime(FIRST_LIFETIME)
+            .start()?;
+        let secrets = tempfile::tempdir()?;
+        let profile =
+            text.map(|text| kit_profile(&text, &server, dialect, &secrets)).transpose()?;
+        let login = server.sign_in(match dialect {
+            Dialect::OAuth | Dialect::HighLevel => DEFAULT_CLIENT_ID,
+            _ => DEFAULT_USER,
+        });
         let expires_at = SystemTime::now() + login.expires_in();
         tokio::time::sleep(login.expires_in()).await;
         server.set_access_lifetime(ROUND_LIFETIME);
@@ -48,8 +79,9 @@ impl Kit {
             access_token: login.access_token().to_owned(),
             refresh_token: login.refresh_token().to_owned(),
             expires_at,
+            profile,
         };
-        Ok((Self { server, log: Log::default() }, login))
+        Ok((Self { server, _secrets: secrets, log: Log::default() }, login))
     }
 
     /// Refuses every access token issued so far from now on.
@@ -67,4 +99,28 @@ impl Kit {
     pub(crate) fn counters(&self) -> Counters {
         self.server.counters()
     }
+}
+
+fn kit_profile(
+    text: &str,
+    server: &AuthorizationServer,
+    dialect: Dialect,
+    directory: &TempDir,
+) -> std::io::Result<KitProfile> {
+    let service_token = server.service_token(DEFAULT_USER, None);
+    let secrets = [
+        ("GHL_CLIENT_ID", DEFAULT_CLIENT_ID),
+        ("GHL_CLIENT_SECRET", DEFAULT_CLIENT_SECRET),
+        ("NOCTURNA_USERNAME", DEFAULT_USER),
+        ("NOCTURNA_PASSWORD", DEFAULT_PASSWORD),
+        ("NOCTURNA_SERVICE_TOKEN", &service_token),
+        ("POS_EMAIL", DEFAULT_USER),
+        ("POS_PASSWORD", DEFAULT_PASSWORD),
+    ];
+    let text = with_secrets(text, directory.path(), &secrets)?;
+    let base_url = match dialect {
+        Dialect::Nocturna => server.api_url(),
+        _ => server.origin().to_owned(),
+    };
+    Ok(KitProfile { text, base_url })
 }

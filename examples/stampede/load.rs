@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use examples::told_whole;
 use http::{Method, Request, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -117,7 +118,7 @@ impl Queue {
             .extension(sends)
             .body(sent.clone())
             .map_err(|error| error.to_string())?;
-        let answer = client.send(request).await.map_err(|error| chain(error.as_ref()))?;
+        let answer = client.send(request).await.map_err(|error| told_whole(error.as_ref()))?;
         figures.unauthorized += u64::from(answer.status() == StatusCode::UNAUTHORIZED);
         if !answer.status().is_success() {
             return Err(format!("the API answered {}", answer.status()));
@@ -125,12 +126,10 @@ impl Queue {
         if self.target.echoes {
             // A replayed body must be whole.
             let echo: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-            if echo["body_bytes"] != sent.len() {
-                return Err(format!(
-                    "the API received {} of {} bytes",
-                    echo["body_bytes"],
-                    sent.len()
-                ));
+            // In one dialect it is in an envelope.
+            let received = echo.pointer("/datas").unwrap_or(&echo)["body_bytes"].as_u64();
+            if received != Some(sent.len() as u64) {
+                return Err(format!("the API received {received:?} of {} bytes", sent.len()));
             }
         }
         Ok(())
@@ -187,18 +186,4 @@ fn progress(label: Option<&str>, queue: &Queue, start: Instant) {
         // Nobody has to look on.
         let _ = write!(io::stderr(), "\r{label}: {done} done in {seconds:.1} s ");
     }
-}
-
-/// An error with those of its causes that it does not tell itself.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let told = error.to_string();
-        if !text.contains(&told) {
-            text = format!("{text}: {told}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -17,6 +17,7 @@ mod kit;
 mod load;
 mod occasions;
 mod options;
+mod profile;
 mod report;
 mod senders;
 mod sockets;
@@ -39,12 +40,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: &Options) -> Result<(), BoxError> {
-    let (kit, login) = match options.token_url {
-        Some(_) => (None, None),
-        None => {
-            let (kit, login) = Kit::start().await?;
-            (Some(Arc::new(kit)), Some(login))
-        }
+    let (kit, login) = if options.is_other() {
+        (None, None)
+    } else {
+        let (kit, login) = Kit::start(options.profile.as_deref()).await?;
+        (Some(Arc::new(kit)), Some(login))
     };
     let mut senders = Senders::start(options, login.as_ref()).await?;
     let start = Instant::now();

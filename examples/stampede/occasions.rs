@@ -8,6 +8,7 @@ use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 use token_core::RefreshError;
 use token_core::endpoint::HttpEndpoint;
+use token_core::endpoint::profile::Profile;
 
 /// Less than this part of a lifetime after the last token, a new one was not called for.
 const SHORTEST_PART: f64 = 0.6;
@@ -105,26 +106,29 @@ impl Occasions {
 pub(crate) struct Watched<H> {
     pub(crate) endpoint: H,
     pub(crate) log: Log,
+    /// How its answers are read, unless it speaks OAuth.
+    pub(crate) profile: Option<Profile>,
 }
 
 impl<H: HttpEndpoint> HttpEndpoint for Watched<H> {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, RefreshError> {
         let at = SystemTime::now();
         let result = self.endpoint.send(request).await;
-        let answer: serde_json::Value = result
-            .as_ref()
-            .ok()
-            .and_then(|answer| serde_json::from_slice(answer.body()).ok())
-            .unwrap_or_default();
-        let lifetime = answer["expires_in"]
-            .as_f64()
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let what = What::Requested {
-            issued: answer["access_token"].is_string(),
-            lifetime,
-            refused_grant: answer["error"] == "invalid_grant",
+        let body = result.as_ref().map_or(&[][..], |answer| answer.body());
+        let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let (issued, lifetime) = match &self.profile {
+            Some(profile) => {
+                let tokens = profile.read(body).ok();
+                (tokens.is_some(), tokens.and_then(|tokens| tokens.expires_in()))
+            }
+            None => {
+                let lifetime = answer["expires_in"].as_f64();
+                let lifetime = lifetime.and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+                (answer["access_token"].is_string(), lifetime)
+            }
         };
-        self.log.push(at, what);
+        let refused_grant = answer["error"] == "invalid_grant";
+        self.log.push(at, What::Requested { issued, lifetime, refused_grant });
         result
     }
 }

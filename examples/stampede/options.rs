@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Thousands of concurrent requests, one expired token, one refresh.
 ///
-/// Without --token-url it starts a server of its own: --rounds of --requests, the first at an expired access token, each
+/// Without --token-url and --api-url it starts a server of its own: --rounds of --requests, the first at an expired access token, each
 /// other with every access token revoked, then --seconds of load on tokens that live one second.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
@@ -28,7 +28,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: u64,
 
     /// Seconds of sustained load afterwards, over many expiries.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with = "profile")]
     pub(crate) seconds: u64,
 
     /// Print one line of JSON instead of the table and the progress.
@@ -52,8 +52,17 @@ pub(crate) struct Options {
     pub(crate) adapter: Adapter,
 
     /// The token endpoint of another server, to use instead of the own one.
-    #[arg(long, requires_all = ["client_id", "refresh_token", "api_url"])]
+    #[arg(long, group = "server", requires_all = ["client_id", "refresh_token", "api_url"])]
     pub(crate) token_url: Option<String>,
+
+    /// How tokens are had: a file with a profile, or the name of one that comes with token-core. With --api-url of another
+    /// server, in place of --token-url; without it the own server speaks as that profile's does.
+    #[arg(long, group = "server")]
+    pub(crate) profile: Option<String>,
+
+    /// What goes before the paths of the profile.
+    #[arg(long, requires_all = ["profile", "api_url"])]
+    pub(crate) base_url: Option<String>,
 
     /// The client's id there.
     #[arg(long, requires = "token_url")]
@@ -68,12 +77,23 @@ pub(crate) struct Options {
     pub(crate) client_auth: ClientAuthentication,
 
     /// The refresh token to begin with. It is used up: with a server that rotates, get a new one for each run.
-    #[arg(long, requires = "token_url")]
+    #[arg(long, env = "REFRESH_TOKEN", hide_env_values = true)]
     pub(crate) refresh_token: Option<String>,
 
+    /// The access token to begin with, where the profile presents it.
+    #[arg(long, env = "ACCESS_TOKEN", hide_env_values = true)]
+    pub(crate) access_token: Option<String>,
+
     /// The URL that the requests go to.
-    #[arg(long, requires = "token_url")]
+    #[arg(long, requires = "server")]
     pub(crate) api_url: Option<String>,
+}
+
+impl Options {
+    /// Whether it is somebody else's server.
+    pub(crate) fn is_other(&self) -> bool {
+        self.api_url.is_some()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use examples::BoxError;
+use examples::{BoxError, Https, connector};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use token_core::http::ReplayBody;
 use tokio::net::TcpStream;
@@ -73,22 +73,10 @@ impl Service<Request<ReplayBody<Full<Bytes>>>> for Sockets {
     }
 }
 
-/// TLS where the URL asks for it.
-pub(crate) fn connector() -> HttpsConnector<HttpConnector> {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    HttpsConnectorBuilder::new()
-        .with_webpki_roots()
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http)
-}
-
 /// Opens a socket only when there is a permit; hyper's pool alone may open more while it waits for an idle one.
 #[derive(Clone)]
 struct LimitedConnector {
-    connector: HttpsConnector<HttpConnector>,
+    connector: Https,
     sockets: Arc<Semaphore>,
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use examples::BoxError;
+use examples::{BoxError, connector, told_whole};
 use http::Method;
 use reqwest_token_refresh::ReqwestEndpoint;
+use token_core::endpoint::profile::{Profile, ProfileEndpoint};
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
@@ -14,10 +15,10 @@ use tower_token_refresh::HyperEndpoint;
 
 use crate::adapter::StampedeClient;
 use crate::kit::Login;
-use crate::load::chain;
 use crate::occasions::{Log, Watched};
 use crate::options::{Adapter, ClientAuthentication, Options, Store};
-use crate::sockets::{connector, share};
+use crate::profile;
+use crate::sockets::share;
 
 pub(crate) struct Target {
     pub(crate) client: StampedeClient,
@@ -28,38 +29,61 @@ pub(crate) struct Target {
     method: Option<Method>,
 }
 
+/// How tokens are had.
+#[derive(Clone)]
+enum Grants {
+    OAuth { token_url: String, auth: ClientAuth },
+    Profile(Profile),
+}
+
 impl Target {
     /// The kit's server if there is a login of it, else the one that the options name.
     pub(crate) async fn new(options: &Options, login: Option<&Login>) -> Result<Self, BoxError> {
-        match (login, &options.token_url) {
-            (Some(login), _) => Self::kit(options, login),
-            (None, Some(token_url)) => Self::other(options, token_url).await,
-            (None, None) => Err("there is no server".into()),
+        match login {
+            Some(login) => Self::kit(options, login),
+            None => Self::other(options).await,
         }
     }
 
     fn kit(options: &Options, login: &Login) -> Result<Self, BoxError> {
-        let seed = TokenSet::new(login.access_token.as_str())
-            .with_refresh_token(login.refresh_token.as_str())
-            .with_expires_at(login.expires_at);
-        let auth = ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
+        let mut seed = TokenSet::new(login.access_token.as_str()).with_expires_at(login.expires_at);
+        // There may be none, or the access token may be in its place.
+        if !login.refresh_token.is_empty() && login.refresh_token != login.access_token {
+            seed = seed.with_refresh_token(login.refresh_token.as_str());
+        }
+        let grants = match &login.profile {
+            Some(kit) => {
+                Grants::Profile(kit.text.parse::<Profile>()?.with_base_url(&kit.base_url)?)
+            }
+            None => Grants::OAuth {
+                token_url: login.token_url.clone(),
+                auth: ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET),
+            },
+        };
         let log = Log::default();
-        let (_, client) = client(options, &login.token_url, auth, seed, &login.origin, &log)?;
+        let (_, client) = client(options, grants, Some(seed), &login.origin, &log)?;
         let url = login.api_url.parse()?;
         Ok(Self { client, url, log, echoes: true, method: options.method.clone() })
     }
 
     /// Somebody else's server, asked for its first token before the load begins.
-    async fn other(options: &Options, token_url: &str) -> Result<Self, BoxError> {
-        // clap sees to it that they are there.
-        let text = |option: &Option<String>| option.clone().unwrap_or_default();
-        let id = text(&options.client_id);
-        let auth = match (&options.client_secret, options.client_auth) {
-            (None, _) => ClientAuth::none(id),
-            (Some(secret), ClientAuthentication::Basic) => ClientAuth::basic(id, secret.as_str()),
-            (Some(secret), ClientAuthentication::Post) => ClientAuth::form(id, secret.as_str()),
+    async fn other(options: &Options) -> Result<Self, BoxError> {
+        let (grants, from) = match (&options.profile, &options.token_url) {
+            (Some(name), _) => {
+                let profile: Profile = profile::text(name)?.parse()?;
+                let profile = match &options.base_url {
+                    Some(url) => profile.with_base_url(url)?,
+                    None => profile,
+                };
+                (Grants::Profile(profile), format!("by the profile {name}"))
+            }
+            (None, Some(token_url)) => {
+                let from = format!("from {token_url}");
+                (Grants::OAuth { token_url: token_url.clone(), auth: auth(options) }, from)
+            }
+            (None, None) => return Err("there is no server".into()),
         };
-        let api_url = text(&options.api_url);
+        let api_url = options.api_url.clone().unwrap_or_default();
         let url: http::Uri = api_url.parse().map_err(|_| {
             format!(
                 "--api-url {api_url} is not a URL; give one such as https://api.example.com/v1/me"
@@ -72,14 +96,13 @@ impl Target {
             .into());
         };
         let origin = format!("{scheme}://{authority}");
-        let seed = TokenSet::from_refresh_token(text(&options.refresh_token));
         let log = Log::default();
-        let (tokens, client) = client(options, token_url, auth, seed, &origin, &log)?;
+        let (tokens, client) = client(options, grants, seed(options), &origin, &log)?;
         tokens.ready().await.map_err(|error| {
-            let why = error.refresh_error().map_or(error.to_string(), |cause| chain(cause));
+            let why = error.refresh_error().map_or(error.to_string(), |cause| told_whole(cause));
             format!(
-                "no first token from {token_url}: {why}. See that the server runs, and check --token-url, the client's id, \
-                 secret and --client-auth, and that the refresh token was not used before."
+                "no first token {from}: {why}. See that the server runs, and check its URL, the client's id, secret and \
+                 --client-auth or the profile's secrets, and that the refresh token was not used before."
             )
         })?;
         let method = Some(options.method.clone().unwrap_or(Method::GET));
@@ -96,11 +119,30 @@ impl Target {
     }
 }
 
+fn auth(options: &Options) -> ClientAuth {
+    // clap sees to it that it is there.
+    let id = options.client_id.clone().unwrap_or_default();
+    match (&options.client_secret, options.client_auth) {
+        (None, _) => ClientAuth::none(id),
+        (Some(secret), ClientAuthentication::Basic) => ClientAuth::basic(id, secret.as_str()),
+        (Some(secret), ClientAuthentication::Post) => ClientAuth::form(id, secret.as_str()),
+    }
+}
+
+/// None where the profile logs in.
+fn seed(options: &Options) -> Option<TokenSet> {
+    match (options.access_token.as_deref(), options.refresh_token.as_deref()) {
+        (None, None) => None,
+        (None, Some(refresh)) => Some(TokenSet::from_refresh_token(refresh)),
+        (Some(access), None) => Some(TokenSet::new(access)),
+        (Some(access), Some(refresh)) => Some(TokenSet::new(access).with_refresh_token(refresh)),
+    }
+}
+
 fn client(
     options: &Options,
-    token_url: &str,
-    auth: ClientAuth,
-    seed: TokenSet,
+    grants: Grants,
+    seed: Option<TokenSet>,
     origin: &str,
     log: &Log,
 ) -> Result<(TokenManager, StampedeClient), BoxError> {
@@ -108,13 +150,13 @@ fn client(
     let sockets = share(options.processes);
     match options.adapter {
         Adapter::Tower => {
-            let tokens =
-                manager(options, HyperEndpoint::new(connector()), token_url, auth, seed, log)?;
+            let http = HyperEndpoint::new(connector());
+            let tokens = manager(options, http, grants, seed, log)?;
             Ok((tokens.clone(), StampedeClient::tower(tokens, origins, sockets)))
         }
         Adapter::Reqwest => {
-            let endpoint = ReqwestEndpoint::new(reqwest::Client::builder())?;
-            let tokens = manager(options, endpoint, token_url, auth, seed, log)?;
+            let http = ReqwestEndpoint::new(reqwest::Client::builder())?;
+            let tokens = manager(options, http, grants, seed, log)?;
             Ok((tokens.clone(), StampedeClient::reqwest(tokens, origins, sockets)?))
         }
     }
@@ -122,19 +164,28 @@ fn client(
 
 fn manager(
     options: &Options,
-    endpoint: impl HttpEndpoint,
-    token_url: &str,
-    auth: ClientAuth,
-    seed: TokenSet,
+    http: impl HttpEndpoint,
+    grants: Grants,
+    seed: Option<TokenSet>,
     log: &Log,
 ) -> Result<TokenManager, BoxError> {
-    let endpoint = Watched { endpoint, log: log.clone() };
-    let endpoint = TokenEndpoint::refresh_token(endpoint, token_url, auth);
-    let builder = TokenManager::builder(endpoint)
+    let watched = |profile| Watched { endpoint: http, log: log.clone(), profile };
+    let builder = match grants {
+        Grants::OAuth { token_url, auth } => {
+            TokenManager::builder(TokenEndpoint::refresh_token(watched(None), token_url, auth))
+        }
+        Grants::Profile(profile) => {
+            ProfileEndpoint::new(watched(Some(profile.clone())), profile).manager()
+        }
+    };
+    let builder = builder
         .key(TokenKey::new("stampede")?)
-        .seed(seed)
         // The tokens are revoked on purpose, faster than a manager would put up with.
         .refusals(u32::MAX, Duration::MAX);
+    let builder = match seed {
+        Some(seed) => builder.seed(seed),
+        None => builder,
+    };
     Ok(match &options.store {
         Store::Memory => builder.build()?,
         Store::File(directory) => builder.store(FileStore::open(directory)?).build()?,

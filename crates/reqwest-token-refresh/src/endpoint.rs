@@ -1,4 +1,5 @@
 use std::error::Error as StdError;
+use std::fmt;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -8,7 +9,7 @@ use token_core::RefreshError;
 use token_core::endpoint::{HttpEndpoint, LARGEST_ANSWER};
 
 /// The token endpoint's HTTP, over a reqwest client of its own, below the middleware.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReqwestEndpoint {
     client: Client,
 }
@@ -34,6 +35,13 @@ impl ReqwestEndpoint {
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self { client })
+    }
+}
+
+/// A client shows its default headers, and one of them may be a secret.
+impl fmt::Debug for ReqwestEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestEndpoint").finish_non_exhaustive()
     }
 }
 

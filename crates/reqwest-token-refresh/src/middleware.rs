@@ -1,15 +1,23 @@
 use std::fmt;
 
 use async_trait::async_trait;
+#[cfg(feature = "profile")]
+use http::header::AUTHORIZATION;
 use http::{Extensions, HeaderName, Uri, response};
+#[cfg(feature = "profile")]
+use reqwest::redirect;
 use reqwest::{Body, ClientBuilder, Request, Response};
 use reqwest_middleware::{Middleware, Next, Result};
+#[cfg(feature = "profile")]
+use token_core::endpoint::profile::Profile;
 use token_core::http::{Drain, Origins, Policy, ReplayBody, Scheme, Sent, Verdict};
 use token_core::{TokenManager, TokenSource};
 
 use crate::error::not_sent;
 use crate::parts::{with_answer, with_head};
 use crate::redirect::within_one_origin;
+#[cfg(feature = "profile")]
+use crate::{parts::peek, redirect::up_to_a_refusal};
 
 /// Attaches tokens, renews them and replays what was refused. See the [crate's documentation](crate).
 #[derive(Clone)]
@@ -60,6 +68,51 @@ impl<T> TokenRefreshMiddleware<T> {
         let client = client.redirect(within_one_origin()).build()?;
         self.policy = self.policy.header(name);
         Ok((client, self))
+    }
+
+    /// Goes by this profile of an API: its header, its scheme, and what a refused token looks like, beside what the
+    /// classifier says; and builds the client that goes with it.
+    ///
+    /// Where a value in the body decides, an answer that may be JSON is held up until that value was found or cannot come any
+    /// more, at most for its first 8 KiB, and then passes whole. Where a redirect does, such as one to a login page, the client
+    /// does not follow it, and stops at it also for a request to these origins that carries no token. In both cases of
+    /// redirects, this one and [`header`](Self::header)'s, the builder's own redirect policy is replaced.
+    ///
+    /// # Errors
+    ///
+    /// The client cannot be built.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+    /// use reqwest_token_refresh::TokenRefreshMiddleware;
+    /// use token_core::TokenManager;
+    /// use token_core::endpoint::profile::Profile;
+    /// use token_core::http::Origins;
+    ///
+    /// fn hub(tokens: TokenManager, akuvox: &Profile) -> Result<ClientWithMiddleware, Box<dyn std::error::Error>> {
+    ///     let origins = Origins::only("https://gate.ecloud.akuvox.com:8600")?;
+    ///     let (client, middleware) =
+    ///         TokenRefreshMiddleware::new(tokens, origins).for_profile(akuvox, reqwest::Client::builder())?;
+    ///     Ok(ClientBuilder::new(client).with(middleware).build())
+    /// }
+    /// ```
+    #[cfg(feature = "profile")]
+    pub fn for_profile(
+        mut self,
+        profile: &Profile,
+        mut client: ClientBuilder,
+    ) -> reqwest::Result<(reqwest::Client, Self)> {
+        self.policy = profile.apply_to(self.policy);
+        let leaves = *self.policy.header_name() == AUTHORIZATION;
+        if self.policy.knows_redirects() {
+            let then = if leaves { redirect::Policy::default() } else { within_one_origin() };
+            client = client.redirect(up_to_a_refusal(self.policy.clone(), then));
+        } else if !leaves {
+            client = client.redirect(within_one_origin());
+        }
+        Ok((client.build()?, self))
     }
 
     /// Sets what stands before the token. Default: `Bearer`.
@@ -118,6 +171,11 @@ impl<T: TokenSource> Middleware for TokenRefreshMiddleware<T> {
         let verdict = with_answer(&mut answer, |head, answered_by| {
             policy.judge_answer_from(head, &uri, || answered_by.as_str().parse().ok())
         });
+        #[cfg(feature = "profile")]
+        let (verdict, answer) = match verdict {
+            Verdict::Refused => (verdict, answer),
+            Verdict::Accepted => look_at_body(policy, &uri, answer).await,
+        };
         let Some(refused) = sent.answered(verdict) else { return Ok(answer) };
         let Ok(token) = self.source.renew(refused.token()).await else { return Ok(answer) };
         let Some(replay) = refused.replay(policy, &token) else { return Ok(answer) };
@@ -130,6 +188,18 @@ impl<T: TokenSource> Middleware for TokenRefreshMiddleware<T> {
             *replay.body_mut() = None;
         }
         next.run(replay, extensions).await
+    }
+}
+
+/// The verdict on an answer that its head does not refuse.
+#[cfg(feature = "profile")]
+async fn look_at_body(policy: &Policy, asked: &Uri, mut answer: Response) -> (Verdict, Response) {
+    let open = with_answer(&mut answer, |head, answered_by| {
+        policy.left_open_by_answer_from(head, asked, || answered_by.as_str().parse().ok())
+    });
+    match open {
+        Some(refused) => peek(refused, answer).await,
+        None => (Verdict::Accepted, answer),
     }
 }
 

@@ -4,7 +4,11 @@
 use std::mem::take;
 
 use http::{Extensions, Uri, request, response};
+#[cfg(feature = "profile")]
+use reqwest::{Body, ResponseBuilderExt};
 use reqwest::{Request, Response, Url};
+#[cfg(feature = "profile")]
+use token_core::{endpoint::profile::RefusedToken, http::Verdict};
 
 /// Shows the head of a request to `look`, with the extensions of its way through the middleware.
 pub(crate) fn with_head<T>(
@@ -39,4 +43,17 @@ pub(crate) fn with_answer<T>(
     *answer.headers_mut() = head.headers;
     *answer.extensions_mut() = head.extensions;
     seen
+}
+
+/// Looks at the beginning of an answer's body, which then passes whole.
+#[cfg(feature = "profile")]
+pub(crate) async fn peek(refused: &RefusedToken, answer: Response) -> (Verdict, Response) {
+    // On its way through the `http` crate's type reqwest loses whose answer it is.
+    let url = answer.url().clone();
+    let (verdict, answer) = refused.peek(http::Response::<Body>::from(answer)).await;
+    let (mut head, body) = answer.into_parts();
+    if let Ok(with_url) = http::Response::builder().url(url).body(()) {
+        head.extensions.extend(with_url.into_parts().0.extensions);
+    }
+    (verdict, Response::from(http::Response::from_parts(head, Body::wrap(body))))
 }

@@ -9,6 +9,7 @@
 //! | [`RefreshFailed`](Event::RefreshFailed) | WARN | `refresh failed` |
 //! | [`RefreshFailed`](Event::RefreshFailed) that is not tried again by itself ([`Configuration`](ErrorKind::Configuration)) | ERROR | `refresh failed` |
 //! | [`NeedsLogin`](Event::NeedsLogin) | ERROR | `login needed` |
+//! | [`EndsSoon`](Event::EndsSoon) | WARN | `tokens end soon, somebody has to bring new ones` |
 //! | [`Changed`](Event::Changed) | INFO | `tokens changed by hand` |
 //! | [`SeedTaken`](Event::SeedTaken) | INFO | `seed taken over` |
 //! | [`Throttled`](Event::Throttled) | WARN | `refusals come too fast, their refresh is put off` |
@@ -19,9 +20,11 @@
 //! | [`RecordSetAside`](Event::RecordSetAside) | ERROR | `unreadable record set aside` |
 //! | [`AnswerDropped`](Event::AnswerDropped) | WARN | `late answer dropped` |
 //!
-//! `NeedsLogin` is reported once per login epoch, however many requests fail.
+//! `NeedsLogin` is reported once per login epoch, however many requests fail. `EndsSoon` is reported first
+//! [`warn_before`](crate::TokenManagerBuilder::warn_before) the end, then daily, and anew by each process that starts.
 
 use std::error::Error as _;
+use std::time::SystemTime;
 
 use tokio::sync::broadcast;
 
@@ -56,6 +59,15 @@ pub enum Event {
     NeedsLogin {
         /// Why.
         error: Error,
+    },
+    /// The tokens end, and no refresh and no login of the grant's own gets others: an access token without a refresh token, or a
+    /// refresh token of a known end that the server takes again and again. One-time refresh tokens are not warned of, for each
+    /// refresh replaces them.
+    EndsSoon {
+        /// When.
+        ends_at: SystemTime,
+        /// The whole days until then, rounded down.
+        days_left: i64,
     },
     /// The API refuses one token after the other, and refreshes for that are put off. Reported once, until one is made again.
     Throttled {
@@ -114,6 +126,15 @@ impl Event {
                 }
             }
             Self::NeedsLogin { error } => tracing::error!(grant, %error, "login needed"),
+            Self::EndsSoon { ends_at, days_left } => {
+                let ends_at = jiff::Timestamp::try_from(*ends_at).ok().map(tracing::field::display);
+                tracing::warn!(
+                    grant,
+                    days_left,
+                    ends_at,
+                    "tokens end soon, somebody has to bring new ones"
+                );
+            }
             Self::Throttled { error } => {
                 tracing::warn!(grant, %error, "refusals come too fast, their refresh is put off");
             }

@@ -55,7 +55,8 @@ pub trait Refresher: Send + Sync + 'static {
     /// Falls back to a login: where there is no refresh token, and once it has died.
     ///
     /// The login is made by itself, so it must need nobody: a password, a client secret. It is tried once for each refresh
-    /// token that died; if it is refused, as with a wrong password, it is not made again by itself. A
+    /// token that died, by each process that is in need of a token; where several log in at the same time, all go on from the
+    /// tokens of one. If it is refused, as with a wrong password, it is not made again by itself. A
     /// [`logout`](crate::TokenManager::logout) lasts, whatever login there is.
     ///
     /// # Example

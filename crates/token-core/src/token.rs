@@ -142,6 +142,14 @@ impl TokenSet {
         wall_time(self.expires)
     }
 
+    /// The access token's lifetime as the server said it; `None` once it was fixed to the wall clock, and where it is not known.
+    pub fn expires_in(&self) -> Option<Duration> {
+        match self.expires {
+            Some(Expiry::In(lifetime)) => Some(lifetime),
+            Some(Expiry::At(_)) | None => None,
+        }
+    }
+
     /// The wall time at which the refresh token ends, as in [`expires_at`](Self::expires_at).
     pub fn refresh_expires_at(&self) -> Option<SystemTime> {
         wall_time(self.refresh_expires)
@@ -168,6 +176,23 @@ impl TokenSet {
     /// The wall time at which the access token ends, once anchored.
     pub(crate) fn ends(&self) -> Option<Duration> {
         match self.expires {
+            Some(Expiry::At(end)) => Some(end),
+            Some(Expiry::In(_)) | None => None,
+        }
+    }
+
+    /// As [`anchored`](Self::anchored), for tokens that somebody brought. A JWT's own end counts where nobody gave one
+    /// (ADR 8).
+    pub(crate) fn brought(mut self, now: Moment) -> Self {
+        let text = self.access_token.as_ref().map(AccessToken::expose_secret);
+        let own = || text.and_then(crate::endpoint::jwt::end).map(Expiry::At);
+        self.expires = self.expires.or_else(own);
+        self.anchored(now)
+    }
+
+    /// The wall time at which the refresh token ends, once anchored.
+    pub(crate) fn refresh_ends(&self) -> Option<Duration> {
+        match self.refresh_expires {
             Some(Expiry::At(end)) => Some(end),
             Some(Expiry::In(_)) | None => None,
         }

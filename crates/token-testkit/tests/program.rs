@@ -209,6 +209,32 @@ fn every_dialect_is_introduced_with_a_line_that_gets_tokens() {
 }
 
 #[test]
+fn a_dialect_has_its_time_zone_and_its_header() {
+    let lines = |options: &[&str]| {
+        let program = Program::start(options);
+        let line = program.said.iter().find(|line| line.starts_with("curl ")).cloned();
+        (shell(&line.expect("a line of curl")), program)
+    };
+    let local = |zone: &str| {
+        let (answer, _) = lines(&["--dialect", "pos-connector", "--time-zone", zone]);
+        answer["token_expiry"].as_str().expect("a local time").parse::<jiff::civil::DateTime>()
+    };
+    // Neither of them has summer time.
+    let (tokyo, kolkata) = (local("Asia/Tokyo").unwrap(), local("Asia/Kolkata").unwrap());
+    let apart = (tokyo - kolkata).total(jiff::Unit::Minute).unwrap();
+    assert!((205.0..=210.0).contains(&apart), "{tokyo} {kolkata}");
+
+    let (answer, program) = lines(&["--dialect", "akuvox", "--token-header", "x-hub"]);
+    let token = answer["datas"]["token"].as_str().unwrap();
+    let agent = format!("user-agent: {}", token_testkit::AKUVOX_USER_AGENT);
+    let api = |name: &str| {
+        curl(&["-H", &agent, "-H", &format!("{name}: {token}")], program.said("API"))["err_code"]
+            .clone()
+    };
+    assert_eq!((api("x-hub"), api("x-auth-token")), (json!("0"), json!("-1")));
+}
+
+#[test]
 fn a_broken_answer_is_what_curl_says_it_is() {
     let program = Program::start(&[
         "--script",
@@ -270,6 +296,8 @@ fn bad_options_are_told_what_is_expected() {
         (&["--user", "ada"], "NAME:PASSWORD"),
         (&["--date-skew", "x"], "--date-skew"),
         (&["--dialect", "soap"], "`nocturna`"),
+        (&["--time-zone", "Mars/Olympus"], "Mars/Olympus"),
+        (&["--token-header", "a b"], "`a b` is no header"),
         (&["--nonsense"], "--nonsense"),
     ] {
         let Output { status, stdout, stderr } = command(options).output().unwrap();
@@ -284,6 +312,8 @@ fn help_names_every_option() {
     for option in [
         "--port",
         "--dialect",
+        "--time-zone",
+        "--token-header",
         "--script",
         "--api-script",
         "--random-rate",

@@ -131,6 +131,8 @@ where
 {
     let (mut head, body) = request.into_parts();
     let sent = Sent::with_token(&kept.policy, &mut head, replay, token);
+    #[cfg(feature = "profile")]
+    crate::bodies::ask(&kept.policy, &mut head);
     (service.call(Request::from_parts(head, body)), sent)
 }
 
@@ -164,8 +166,13 @@ where
                     let Some((sent, kept)) = sent.take() else {
                         return Poll::Ready(Ok(answer));
                     };
-                    let (head, body) = answer.into_parts();
-                    let refused = sent.answered(kept.policy.judge(&head));
+                    #[cfg_attr(not(feature = "profile"), expect(unused_mut))]
+                    let (mut head, body) = answer.into_parts();
+                    #[cfg(feature = "profile")]
+                    let verdict = crate::bodies::verdict(&kept.policy, &mut head);
+                    #[cfg(not(feature = "profile"))]
+                    let verdict = kept.policy.judge(&head);
+                    let refused = sent.answered(verdict);
                     let answer = Response::from_parts(head, body);
                     let Some(refused) = refused else { return Poll::Ready(Ok(answer)) };
                     let (source, token) = (kept.source.clone(), refused.token().clone());

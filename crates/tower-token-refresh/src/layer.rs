@@ -1,7 +1,14 @@
 use http::{HeaderName, response};
 use token_core::TokenManager;
+#[cfg(feature = "profile")]
+use token_core::endpoint::profile::Profile;
 use token_core::http::{Origins, Policy, Scheme, Verdict};
 use tower_layer::Layer;
+#[cfg(feature = "profile")]
+use tower_layer::Stack;
+
+#[cfg(feature = "profile")]
+use crate::bodies::LookAtBodiesLayer;
 
 use crate::service::TokenRefresh;
 
@@ -45,6 +52,43 @@ impl<T> TokenRefreshLayer<T> {
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.policy = self.policy.body_limit(bytes);
         self
+    }
+
+    /// Goes by this profile of an API: its header, its scheme, and what a refused token looks like, beside what the
+    /// classifier says. Other settings come before.
+    ///
+    /// Where a value in the body decides, an answer that may be JSON is held up until that value was found or cannot come any
+    /// more, at most for its first 8 KiB, and then passes whole. The answer's body is therefore of another type,
+    /// [`PeekedBody`](token_core::http::PeekedBody). Nothing below may compress it, or follow a redirect that the profile
+    /// takes for a refusal.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use token_core::endpoint::profile::Profile;
+    /// use token_core::http::Origins;
+    /// use token_core::{ConfigError, TokenManager};
+    /// use tower::ServiceBuilder;
+    /// use tower_token_refresh::TokenRefreshLayer;
+    /// # use bytes::Bytes;
+    /// # use http_body_util::Empty;
+    /// # use hyper_util::client::legacy::{Client, connect::HttpConnector};
+    /// # use hyper_util::rt::TokioExecutor;
+    ///
+    /// fn hub(connector: HttpConnector, tokens: TokenManager, akuvox: &Profile) -> Result<(), ConfigError> {
+    ///     let origins = Origins::only("https://gate.ecloud.akuvox.com:8600")?;
+    ///     let client = ServiceBuilder::new()
+    ///         .layer(TokenRefreshLayer::new(tokens, origins).for_profile(akuvox))
+    ///         .service(Client::builder(TokioExecutor::new()).build(connector));
+    ///     # fn is_a_client<S: tower::Service<http::Request<Empty<Bytes>>>>(_: S) {}
+    ///     # is_a_client(client);
+    ///     Ok(())
+    /// }
+    /// ```
+    #[cfg(feature = "profile")]
+    pub fn for_profile(mut self, profile: &Profile) -> Stack<LookAtBodiesLayer, Self> {
+        self.policy = profile.apply_to(self.policy);
+        Stack::new(LookAtBodiesLayer::new(self.policy.clone()), self)
     }
 }
 

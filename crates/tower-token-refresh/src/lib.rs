@@ -49,6 +49,11 @@
 //! # }
 //! ```
 //!
+//! # Refusals that are no 401
+//!
+//! The feature `profile` adds `TokenRefreshLayer::for_profile`, for an API that a profile (`token_core::endpoint::profile`)
+//! describes: a header of its own, and refusals known by a status, a header, a redirect or a value in the body's JSON.
+//!
 //! # Runtime
 //!
 //! tokio with time enabled, as `#[tokio::main]` makes it, which the manager needs too.
@@ -58,12 +63,16 @@
 //! A service that is kept and called again costs the least. Cloning it for each request costs what cloning the service
 //! below costs, and one reference count more.
 
+#[cfg(feature = "profile")]
+mod bodies;
 mod endpoint;
 mod future;
 mod kept;
 mod layer;
 mod service;
 
+#[cfg(feature = "profile")]
+pub use self::bodies::{LookAtBodies, LookAtBodiesLayer, Looking};
 pub use self::endpoint::HyperEndpoint;
 pub use self::future::ResponseFuture;
 pub use self::layer::TokenRefreshLayer;

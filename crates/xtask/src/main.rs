@@ -4,6 +4,7 @@ mod chaos;
 mod ci;
 mod dependencies;
 mod ignored;
+mod kit;
 mod model;
 mod node;
 mod simulate;

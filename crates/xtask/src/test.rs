@@ -1,9 +1,13 @@
 //! `cargo xtask test`: everything that proves the project works.
 
+use std::process::Command;
+
 use serde::Deserialize;
 
 use crate::{
-    chaos, model, node,
+    chaos,
+    kit::Kit,
+    model, node,
     step::{Outcome, Step, capture, cargo, run},
     tools,
 };
@@ -37,6 +41,19 @@ pub(crate) const STEPS: &[Step] = &[
         name: "example stampede, 32 processes of 250 tasks",
         run: || shared_stampede("--processes 32 --requests 250 --rounds 3", 24_000),
     },
+    Step {
+        name: "example stampede, every profile",
+        run: || {
+            PROFILES.iter().try_for_each(|profile| {
+                stampede(&format!("--requests 2000 --profile {profile}"), "memory", 4_000)
+            })
+        },
+    },
+    Step { name: "example stampede, a profile's file and a server apart", run: stampede_by_file },
+    Step {
+        name: "examples of five APIs",
+        run: || EXAMPLES.iter().try_for_each(|name| example(name)),
+    },
     Step { name: "example replicas", run: || run(&mut cargo("run --release --example replicas")) },
     // It fails if ours is not as promised, whatever became of the other.
     Step { name: "example by_hand", run: || run(&mut cargo("run --release --example by_hand")) },
@@ -44,12 +61,47 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "chaos, a protocol that has to lose", run: chaos::lose },
 ];
 
+/// Those of which the kit has the server.
+const PROFILES: &[&str] =
+    &["highlevel", "jwt-refresh", "nocturna", "nocturna-service", "pos-connector"];
+
+/// Each fails by itself unless what it claims holds.
+const EXAMPLES: &[&str] = &["akuvox", "highlevel", "jwt_refresh", "nocturna", "pos_connector"];
+
+fn example(name: &str) -> Outcome {
+    run(&mut cargo(&format!("run --release --example {name}")))
+}
+
 /// At least so many requests have to succeed.
 fn stampede(options: &str, store: &str, least: u64) -> Outcome {
     let line = format!("run --release --example stampede -- --json {options}");
-    let line = capture(cargo(&line).args(["--store", store]))?;
+    report(cargo(&line).args(["--store", store]), least)
+}
+
+fn report(stampede: &mut Command, least: u64) -> Outcome {
+    let line = capture(stampede)?;
     println!("{}", line.trim_end());
     Stampede::parse(&line)?.check(least)
+}
+
+/// A stampede at a server that was started apart, by a profile in a file.
+fn stampede_by_file() -> Outcome {
+    let kit = Kit::start("--dialect high-level")?;
+    let api_url = kit.said("API")?;
+    let base_url = api_url.strip_suffix("/api").unwrap_or(api_url);
+    let profile = "crates/token-core/src/endpoint/profile/shipped/highlevel.toml";
+    let line = format!(
+        "run --release --example stampede -- --json --requests 2000 --profile {profile} --base-url {base_url} --api-url {api_url}"
+    );
+    let mut stampede = cargo(&line);
+    for (variable, said) in [
+        ("GHL_CLIENT_ID", "client id"),
+        ("GHL_CLIENT_SECRET", "client secret"),
+        ("REFRESH_TOKEN", "refresh token"),
+    ] {
+        stampede.env(variable, kit.said(said)?);
+    }
+    report(&mut stampede, 2_000)
 }
 
 /// A stampede of processes, which share a directory.

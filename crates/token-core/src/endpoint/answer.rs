@@ -25,9 +25,7 @@ pub(super) fn read(
     let status = answer.status();
     let fields = fields(answer);
     // Some servers answer errors with a 200.
-    let code = fields.as_ref().and_then(|fields| fields.get("error")).and_then(Value::as_str);
-    // Some write the field with nothing in it beside good tokens.
-    let code = code.filter(|code| !code.is_empty());
+    let code = fields.as_ref().and_then(error_code);
     if status.is_success() && code.is_none() {
         let tokens = fields.and_then(|fields| tokens(fields, answered_at(answer.headers())));
         return tokens.ok_or_else(|| {
@@ -38,6 +36,16 @@ pub(super) fn read(
         });
     }
     Err(refused(answer, code, spends, now))
+}
+
+/// The answer's OAuth error code, if it has one.
+pub(super) fn code(answer: &Response<Bytes>) -> Option<String> {
+    fields(answer).as_ref().and_then(error_code).map(str::to_owned)
+}
+
+/// Some servers write the field with nothing in it beside good tokens.
+fn error_code(fields: &Map<String, Value>) -> Option<&str> {
+    fields.get("error").and_then(Value::as_str).filter(|code| !code.is_empty())
 }
 
 /// What an answer means that is no success: by the code of RFC 6749 §5.2, if it has one, and by its status.

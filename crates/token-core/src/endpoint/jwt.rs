@@ -49,7 +49,7 @@ pub fn jwt_expires_at(token: &str) -> Option<SystemTime> {
 }
 
 /// As [`jwt_expires_at`], as the time since the Unix epoch.
-pub(super) fn end(token: &str) -> Option<Duration> {
+pub(crate) fn end(token: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(times(token)?.exp).ok().filter(|end| !end.is_zero())
 }
 

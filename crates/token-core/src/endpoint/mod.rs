@@ -2,7 +2,8 @@
 //!
 //! It makes one attempt: no retry, no redirect, and no probing of authentication styles, each of which would present a
 //! one-time refresh token twice. What it needs of an HTTP client is [`HttpEndpoint`]; `tower-token-refresh` has one over
-//! hyper. Endpoints that speak no OAuth are described as data, with the feature `profile`.
+//! hyper. [`WithBearer`] and [`AfterLogin`] are HTTP clients around one, for endpoints whose credential is itself a token: that
+//! of another manager, or of a login made just for this. Endpoints that speak no OAuth are described as data, with the feature `profile`.
 //!
 //! # Example: an endpoint over a client of your own
 //!
@@ -35,19 +36,24 @@ use std::future::Future;
 use bytes::Bytes;
 use http::{Request, Response};
 
+use crate::config_error::ConfigError;
 use crate::refresher::RefreshError;
 
+mod after_login;
 mod answer;
 mod client_auth;
-mod jwt;
+pub(crate) mod jwt;
 mod oauth;
 #[cfg(feature = "profile")]
 pub mod profile;
 mod retry_after;
+mod with_bearer;
 
+pub use self::after_login::AfterLogin;
 pub use self::client_auth::ClientAuth;
 pub use self::jwt::jwt_expires_at;
 pub use self::oauth::TokenEndpoint;
+pub use self::with_bearer::WithBearer;
 
 /// The largest answer, in bytes, that an endpoint should read: tokens are small, and a server that sends more without end
 /// must not fill the memory.
@@ -68,4 +74,13 @@ pub trait HttpEndpoint: Send + Sync + 'static {
         &self,
         request: Request<Bytes>,
     ) -> impl Future<Output = Result<Response<Bytes>, RefreshError>> + Send;
+
+    /// Whether the settings can work; asked once, when the manager above is built.
+    ///
+    /// # Errors
+    ///
+    /// They cannot.
+    fn check(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
 }

@@ -157,7 +157,8 @@ impl<H: HttpEndpoint> Refresher for TokenEndpoint<H> {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.uri()?;
-        self.auth.check()
+        self.auth.check()?;
+        self.http.check()
     }
 }
 

@@ -4,7 +4,8 @@
 //!    own, and it has no [`NoToken`] extension. Otherwise it passes untouched.
 //! 2. An answer refuses the token if it is a 401 with a bare or an `invalid_token` challenge of our scheme, or a gRPC
 //!    answer with `grpc-status: 16` in its head. `insufficient_scope`, or a challenge of another scheme only, is not for
-//!    us: a new token would have the same scope.
+//!    us: a new token would have the same scope. A profile knows refusals of other forms, also in a body, whose beginning is
+//!    then [looked at](Peek) first.
 //! 3. A refused request is sent again once, with the same method, URI, version, headers, extensions and body, if its
 //!    body can be sent again and it has no [`NoReplay`] extension. Otherwise the caller gets the refusal once the
 //!    renewal is over, so that the caller's next request has the new token.
@@ -15,6 +16,7 @@ mod challenge;
 mod drain;
 mod exchange;
 mod origin;
+mod peek;
 mod policy;
 mod replay;
 
@@ -25,6 +27,7 @@ pub use self::drain::Drain;
 pub use self::exchange::{Refused, Sent};
 pub use self::origin::Origins;
 pub(crate) use self::origin::check_url;
+pub use self::peek::{Peek, PeekedBody};
 pub use self::policy::{NoReplay, NoToken, Policy};
 pub use self::replay::{Attempt, Next};
 

@@ -1,12 +1,16 @@
 use std::fmt;
 use std::sync::{Arc, Once};
 
+#[cfg(feature = "profile")]
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, Method, Uri, request, response};
 
 use super::attach::Scheme;
 use super::challenge::{Verdict, judge};
 use super::origin::{Origins, are_of_one_origin, is_relative};
+#[cfg(feature = "profile")]
+use crate::endpoint::profile::RefusedToken;
 use crate::guard::Guard;
 use crate::token::Token;
 
@@ -46,6 +50,8 @@ pub struct Policy {
     header: HeaderName,
     scheme: Scheme,
     classifier: Option<Arc<Classifier>>,
+    #[cfg(feature = "profile")]
+    refused: Option<RefusedToken>,
     body_limit: usize,
     /// Whoever forgets `Origins::and_relative` sees 401s and no reason.
     relative_logged: Arc<Once>,
@@ -59,6 +65,8 @@ impl Policy {
             header: AUTHORIZATION,
             scheme: Scheme::BEARER,
             classifier: None,
+            #[cfg(feature = "profile")]
+            refused: None,
             body_limit: DEFAULT_BODY_LIMIT,
             relative_logged: Arc::new(Once::new()),
         }
@@ -69,6 +77,11 @@ impl Policy {
     pub fn header(mut self, name: HeaderName) -> Self {
         self.header = name;
         self
+    }
+
+    /// The header that carries the token.
+    pub const fn header_name(&self) -> &HeaderName {
+        &self.header
     }
 
     /// Sets what stands before the token. Default: `Bearer`.
@@ -85,6 +98,13 @@ impl Policy {
         classifier: impl Fn(&response::Parts) -> Verdict + Send + Sync + 'static,
     ) -> Self {
         self.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// Sets what a refused token looks like beside what the classifier says.
+    #[cfg(feature = "profile")]
+    pub(crate) fn refused(mut self, refused: RefusedToken) -> Self {
+        self.refused = Some(refused);
         self
     }
 
@@ -134,13 +154,32 @@ impl Policy {
 
     /// What this answer says of the token.
     pub fn judge(&self, head: &response::Parts) -> Verdict {
+        #[cfg(feature = "profile")]
+        if let Some(refused) = &self.refused
+            && refused.judge(head, &[]) == Verdict::Refused
+        {
+            return Verdict::Refused;
+        }
         match &self.classifier {
             Some(classifier) => classifier(head),
             None => judge(head, self.scheme.name()),
         }
     }
 
-    /// The same over a client that follows redirects: `asked` is where the request was sent, and `answered_by` whose answer
+    /// Where the head leaves it open whether the token was refused: what to [look at the body](RefusedToken::peek) by.
+    #[cfg(feature = "profile")]
+    pub fn left_open(&self, head: &response::Parts) -> Option<&RefusedToken> {
+        let refused = self.refused.as_ref()?;
+        (refused.needs_body(head) && self.judge(head) == Verdict::Accepted).then_some(refused)
+    }
+
+    /// Whether any body is ever looked at.
+    #[cfg(feature = "profile")]
+    pub fn looks_at_bodies(&self) -> bool {
+        self.refused.as_ref().is_some_and(RefusedToken::knows_bodies)
+    }
+
+    /// The same as [`judge`](Self::judge) over a client that follows redirects: `asked` is where the request was sent, and `answered_by` whose answer
     /// it is. Clients take credentials off a request that is redirected to another origin, so that origin's refusal says
     /// nothing of the token.
     pub fn judge_answer_from(
@@ -155,6 +194,33 @@ impl Policy {
             }
             _ => Verdict::Accepted,
         }
+    }
+
+    /// [`left_open`](Self::left_open) over a client that follows redirects.
+    #[cfg(feature = "profile")]
+    pub fn left_open_by_answer_from(
+        &self,
+        head: &response::Parts,
+        asked: &Uri,
+        answered_by: impl FnOnce() -> Option<Uri>,
+    ) -> Option<&RefusedToken> {
+        let refused = self.left_open(head)?;
+        answered_by().is_some_and(|by| are_of_one_origin(asked, &by)).then_some(refused)
+    }
+
+    /// Whether there are redirects at which a client that follows them has to [stop](Self::stops_at).
+    #[cfg(feature = "profile")]
+    pub fn knows_redirects(&self) -> bool {
+        self.refused.as_ref().is_some_and(RefusedToken::knows_redirects)
+    }
+
+    /// Whether a client that follows redirects has to stop at this one, because it may be what a refusal looks like: the
+    /// redirect from `answered_by` to `to`, on the way of a request that was sent to `asked`.
+    #[cfg(feature = "profile")]
+    pub fn stops_at(&self, status: StatusCode, asked: &Uri, answered_by: &Uri, to: &Uri) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.may_be_redirect(status, to.path()))
+            && self.origins.allow(asked)
+            && are_of_one_origin(asked, answered_by)
     }
 }
 

@@ -75,6 +75,7 @@ pub struct TokenManagerBuilder {
     refusal_burst: u32,
     refusal_interval: Duration,
     one_shot: bool,
+    warn_before: Option<Duration>,
 }
 
 impl TokenManagerBuilder {
@@ -95,6 +96,7 @@ impl TokenManagerBuilder {
             refusal_burst: DEFAULT_REFUSAL_BURST,
             refusal_interval: DEFAULT_REFUSAL_INTERVAL,
             one_shot: false,
+            warn_before: None,
         }
     }
 
@@ -175,6 +177,13 @@ impl TokenManagerBuilder {
         self
     }
 
+    /// Sets how long before its end the first [`EndsSoon`](crate::event::Event::EndsSoon) tells of tokens that nothing but new ones
+    /// from outside can follow. Default: 7 days, or a fifth of their life if that is less. Zero means no warning.
+    pub fn warn_before(mut self, before: Duration) -> Self {
+        self.warn_before = Some(before);
+        self
+    }
+
     /// Starts no task behind the calls: for command-line programs. Each call that returns has its refresh finished and
     /// stored; a stale token is refreshed by the call that finds it.
     pub fn one_shot(mut self) -> Self {
@@ -247,6 +256,7 @@ impl TokenManagerBuilder {
                 store_deadline: self.store_deadline,
                 backoff: self.backoff,
                 one_shot: self.one_shot,
+                warn_before: self.warn_before,
             },
             published: Published::new(),
             state: Mutex::new(State {
@@ -262,6 +272,7 @@ impl TokenManagerBuilder {
                 drawn: false,
                 shut_down: false,
                 alarmed: None,
+                warned: None,
             }),
             driving: AtomicBool::new(false),
             wake: Arc::new(Notify::new()),

@@ -1,15 +1,17 @@
 //! Refreshes ahead of time, with or without traffic, and follows what others write to the store.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::runtime::Handle;
 
+use crate::days_left::days_between;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::protocol::{Demand, Replica, logs_in};
+use crate::protocol::{Demand, Replica, Warning, cannot_refresh, logs_in, warning};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
+use crate::token::TokenSet;
 
 use super::boarding::{Boarding, Cause};
 use super::first;
@@ -26,6 +28,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 enum Plan {
     Refresh(Demand),
     Wait { at_most: Duration, since: Option<Stamp> },
+    Warn(Event),
     Stop,
 }
 
@@ -46,12 +49,13 @@ impl Inner {
 
     fn plan(&self) -> Plan {
         let now = self.clock.now();
-        let state = self.state();
+        let mut state = self.state();
         if state.shut_down {
             return Plan::Stop;
         }
         let since = state.replica.stamp();
-        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(LONGEST_SLEEP), since };
+        let mut longest = LONGEST_SLEEP;
+        let wait = |at_most: Duration| Plan::Wait { at_most, since };
         if state.flight.is_some() {
             return wait(LONGEST_SLEEP);
         }
@@ -59,14 +63,26 @@ impl Inner {
             // At once, and whatever became of the last refresh: others wait behind the settle barrier for it.
             return Plan::Refresh(Demand { repair: true, ..Demand::default() });
         }
-        let Some(known) = state.replica.known() else { return wait(LONGEST_SLEEP) };
+        let Some(known) = state.replica.known() else { return wait(longest) };
+        let spends = |tokens: Option<&TokenSet>| self.refresher.spends(tokens);
+        let (before, warned) = (self.settings.warn_before, state.warned);
+        match warning(&known.record, &spends, before, warned, now.wall()) {
+            Warning::Now { ends, warned } => {
+                state.warned = Some(warned);
+                return Plan::Warn(ends_soon(ends, now.wall()));
+            }
+            Warning::In(time) => longest = longest.min(time),
+            Warning::Never => {}
+        }
+        let wait = |at_most: Duration| Plan::Wait { at_most: at_most.min(longest), since };
         let dead = matches!(known.record.state, RecordState::Dead { .. })
-            && !logs_in(&known.record, &|tokens| self.refresher.spends(tokens));
-        let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
-            return wait(LONGEST_SLEEP);
-        };
+            && !logs_in(&known.record, &spends);
+        // What cannot be replaced is served to its end, which is then told.
+        let last = cannot_refresh(&known.record, &spends);
+        let due = if last { known.deadlines.expired } else { known.deadlines.stale };
+        let Some(stale) = due.filter(|_| !dead) else { return wait(longest) };
         if let Some((_, blocked)) = state.backoff.blocked(now.monotonic(), false) {
-            return wait(blocked.unwrap_or(LONGEST_SLEEP));
+            return wait(blocked.unwrap_or(longest));
         }
         if stale.passed(now) {
             return Plan::Refresh(Demand {
@@ -108,6 +124,11 @@ impl Inner {
     }
 }
 
+fn ends_soon(ends: Duration, now: Duration) -> Event {
+    let ends_at = UNIX_EPOCH.checked_add(ends).unwrap_or(UNIX_EPOCH);
+    Event::EndsSoon { ends_at, days_left: days_between(now, ends) }
+}
+
 struct Driver {
     inner: Weak<Inner>,
 }
@@ -122,6 +143,10 @@ impl Driver {
             let Some(inner) = self.inner.upgrade() else { return };
             let (at_most, since) = match inner.plan() {
                 Plan::Stop => return,
+                Plan::Warn(event) => {
+                    inner.events.send(event);
+                    continue;
+                }
                 Plan::Refresh(demand) => {
                     let boarded = inner.board(demand, Cause::Need);
                     let clock = inner.clock.clone();

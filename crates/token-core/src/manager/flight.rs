@@ -19,6 +19,7 @@ use crate::store::{
     Durability, Expect, Liveness, Provenance, Stamp, StoreError, StoreErrorKind, Swap, Versioned,
 };
 use crate::token::{Token, TokenSet};
+use crate::unsent::Unsent;
 
 use super::first;
 use super::inner::{Inner, State};
@@ -214,14 +215,21 @@ impl Inner {
 
     async fn exchange(&self, tokens: Option<&TokenSet>) -> Event {
         let sent = self.clock.now();
-        let exchange = caught(async { self.refresher.refresh(tokens).await });
-        let result = match first(exchange, self.clock.sleep(self.settings.exchange_deadline)).await
-        {
+        let unsent = Unsent::default();
+        let exchange = unsent.watch(caught(async { self.refresher.refresh(tokens).await }));
+        let deadline = self.settings.exchange_deadline;
+        let overrun = async {
+            self.clock.sleep(deadline).await;
+            unsent.waits_for()
+        };
+        let result = match first(exchange, overrun).await {
             Ok(Some(result)) => result,
             Ok(None) => Err(RefreshError::ambiguous("the refresher panicked")),
-            Err(()) => Err(RefreshError::ambiguous(format!(
-                "the token endpoint did not answer within {:?}",
-                self.settings.exchange_deadline
+            Err(None) => Err(RefreshError::ambiguous(format!(
+                "the token endpoint did not answer within {deadline:?}"
+            ))),
+            Err(Some(what)) => Err(RefreshError::not_sent(format!(
+                "{what} was not there within {deadline:?}, so nothing was sent"
             ))),
         };
         {

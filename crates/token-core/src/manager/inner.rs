@@ -11,7 +11,9 @@ use crate::error::{Error, ErrorKind};
 use crate::event::EventSender;
 use crate::flight::Flight;
 use crate::key::{StoreKey, TokenKey};
-use crate::protocol::{Backoff, BackoffPolicy, Context, Replica, TokenBucket};
+use crate::protocol::{
+    Backoff, BackoffPolicy, Context, Replica, TokenBucket, Warned, cannot_refresh,
+};
 use crate::refresher::ErasedRefresher;
 use crate::store::{SharedStore, Stamp};
 use crate::token::TokenSet;
@@ -41,6 +43,7 @@ pub(super) struct Settings {
     pub(super) store_deadline: Duration,
     pub(super) backoff: BackoffPolicy,
     pub(super) one_shot: bool,
+    pub(super) warn_before: Option<Duration>,
 }
 
 /// What changes. The lock is never held over an await.
@@ -62,6 +65,8 @@ pub(super) struct State {
     pub(super) throttling_unreported: bool,
     /// The login epoch for which `NeedsLogin` was reported; 0 stands for "no record".
     pub(super) alarmed: Option<u64>,
+    /// The last warning that tokens end soon.
+    pub(super) warned: Option<Warned>,
 }
 
 impl Inner {
@@ -149,9 +154,13 @@ impl Inner {
         })
     }
 
+    /// Whether it is time for the next token, and there is a way to get it.
     pub(super) fn is_stale(&self) -> bool {
         let now = self.clock.now();
-        self.state().replica.known().is_some_and(|known| known.deadlines.is_stale(now))
+        self.state().replica.known().is_some_and(|known| {
+            known.deadlines.is_stale(now)
+                && !cannot_refresh(&known.record, &|tokens| self.refresher.spends(tokens))
+        })
     }
 }
 

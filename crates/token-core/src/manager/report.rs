@@ -133,7 +133,12 @@ fn login_message(reason: LoginReason) -> &'static str {
             "there are no tokens and no seed; log in and call `login`, or configure a seed"
         }
         LoginReason::NoRefreshToken => {
-            "there is no refresh token to get the next access token with; log in and call `login`"
+            "the access token was refused, or a newer one was asked for, and there is no refresh token to get one with; bring \
+             new tokens by `login` or `update`"
+        }
+        LoginReason::Ended => {
+            "the access token has ended, and there is no refresh token to get the next one with; bring new tokens by \
+             `login` or `update`"
         }
         LoginReason::Dead(DeadReason::Refused) => {
             "the authorization server refused the newest refresh token (invalid_grant): it was revoked, it expired or \

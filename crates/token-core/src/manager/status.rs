@@ -1,7 +1,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::clock::Moment;
+use crate::days_left::days_between;
 use crate::error::Error;
 use crate::key::TokenKey;
+use crate::protocol::{Known, logs_in};
 use crate::record::State as RecordState;
 use crate::version::Version;
 
@@ -15,6 +18,7 @@ pub struct Status {
     pub(super) health: Health,
     pub(super) expires_at: Option<SystemTime>,
     pub(super) expires_in: Option<Duration>,
+    pub(super) days_left: Option<i64>,
     pub(super) refresh_expires_at: Option<SystemTime>,
     pub(super) last_refreshed_at: Option<SystemTime>,
     pub(super) refreshing: bool,
@@ -64,6 +68,12 @@ impl Status {
         self.expires_in.is_some_and(|left| left <= life)
     }
 
+    /// How many whole days the access token lasts, rounded down: 0 on its last day, −1 on the first day after its end. `None`
+    /// only where its end is not known.
+    pub fn days_left(&self) -> Option<i64> {
+        self.days_left
+    }
+
     /// When the refresh token ends, if the server said so.
     pub fn refresh_expires_at(&self) -> Option<SystemTime> {
         self.refresh_expires_at
@@ -108,14 +118,26 @@ pub enum Shutdown {
     UnsavedTokens,
 }
 
+/// The end counts once either clock says so.
+fn days(known: &Known, now: Moment) -> Option<i64> {
+    let days = days_between(now.wall(), known.record.tokens.ends()?);
+    Some(match known.deadlines.ended {
+        Some(ended) if ended.passed(now) => days.min(-1),
+        Some(ended) => days.min(days_between(Duration::ZERO, ended.remaining(now))),
+        None => days,
+    })
+}
+
 impl Inner {
     pub(super) fn status(&self) -> Status {
         let now = self.clock.now();
         let state = self.state();
         let known = state.replica.known();
         let has_token = known.is_some_and(|known| known.record.tokens.access_token().is_some());
-        let dead =
-            known.is_some_and(|known| matches!(known.record.state, RecordState::Dead { .. }));
+        let dead = known.is_some_and(|known| {
+            matches!(known.record.state, RecordState::Dead { .. })
+                && !logs_in(&known.record, &|tokens| self.refresher.spends(tokens))
+        });
         let health = match known {
             _ if dead || state.last_error.as_ref().is_some_and(Error::needs_login) => {
                 Health::NeedsLogin
@@ -133,6 +155,7 @@ impl Inner {
             expires_in: known
                 .and_then(|known| known.deadlines.ended)
                 .map(|ended| ended.remaining(now)),
+            days_left: known.and_then(|known| days(known, now)),
             refresh_expires_at: known.and_then(|known| known.record.tokens.refresh_expires_at()),
             last_refreshed_at: known
                 .and_then(|known| known.record.refreshed_at)

@@ -40,7 +40,16 @@ impl Replica {
         let newest = if version(stored) >= version(known) { stored } else { known };
         // Which seeds were used is lost with an unreadable record. One that has none takes no other seed over.
         let seed = self.seed.as_ref().filter(|_| !unreadable || newest.is_some());
-        let record = change.apply(newest, seed, now);
+        let mut record = change.apply(newest, seed, now);
+        if let Some(untaken) = self.new_seed(newest).filter(|_| keeps && !unreadable)
+            && let Some(refresh_token) = &untaken.tokens.refresh_token
+        {
+            // The refresh token that is in force, though no flight has taken it over yet.
+            record.tokens.refresh_token = Some(refresh_token.clone());
+            record.tokens.refresh_expires = untaken.tokens.refresh_expires;
+            record.state = State::Idle;
+            record.settling |= current.is_none() && self.policy.may_regress;
+        }
         let lost = match current {
             Some(stored) => matches!(stored.history, History::Broken(_)),
             None => unreadable || self.policy.may_regress,
@@ -72,10 +81,10 @@ impl Change {
         let new_seed = seed.map(|seed| seed.fingerprint).filter(|seed| !seeds.contains(seed));
         let record = match self {
             Self::Login(tokens) => {
-                Record::brought(version, tokens.clone().anchored(now), now.wall())
+                Record::brought(version, tokens.clone().brought(now), now.wall())
             }
             Self::Update(tokens) => {
-                let mut tokens = tokens.clone().anchored(now);
+                let mut tokens = tokens.clone().brought(now);
                 let refresh = tokens.refresh_token.clone();
                 // A kept refresh token keeps its state: an attempt under way is still under way, a dead one stays dead.
                 let state = match current {

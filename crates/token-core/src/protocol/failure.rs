@@ -33,6 +33,8 @@ pub(crate) enum LoginReason {
     NoGrant,
     /// There are tokens, but none that a new one could be had with.
     NoRefreshToken,
+    /// The same, and the access token has ended.
+    Ended,
     /// The record says so.
     Dead(DeadReason),
 }

@@ -279,14 +279,16 @@ impl Replica {
         let version = pending.record.version;
         match event {
             Event::Swapped(Ok(Swapped::Won { .. })) => {
-                let goes_on = logs_in(&pending.record, ctx.spends);
                 self.wrote(pending, ctx);
-                if goes_on {
+                if self.goes_on_with_login(ctx) {
                     return self.decide(ctx);
                 }
             }
             Event::Swapped(Ok(Swapped::Lost(current))) => {
                 self.saw(current, ctx);
+                if self.goes_on_with_login(ctx) {
+                    return self.decide(ctx);
+                }
                 if let Some(Some(seen)) = &self.seen
                     && let State::InFlight { attempt } = seen.record.state
                     && self.is_own(attempt)
@@ -298,7 +300,15 @@ impl Replica {
                 }
             }
             // What this process knows of its attempt stays in memory, and the next flight starts from that.
-            _ => self.unsure = true,
+            event => {
+                self.unsure = true;
+                if let Event::Swapped(Err(error)) = event
+                    && logs_in(&pending.record, ctx.spends)
+                {
+                    // The login comes by itself once the store works.
+                    return self.finish(Err(Failure::Store(error)));
+                }
+            }
         }
         // Somebody logged in meanwhile: the failure was that of another login.
         let superseded = self.known.as_ref().is_some_and(|known| known.record.version > version);

@@ -18,7 +18,10 @@ impl Replica {
     /// May the one-time refresh token of this record be presented, and if not now, what then?
     pub(super) fn decide_to_spend(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
         if seen.record.tokens.refresh_token().is_none() {
-            return self.finish(Err(Failure::NeedsLogin(LoginReason::NoRefreshToken)));
+            let ended =
+                self.known.as_ref().is_some_and(|known| known.deadlines.is_expired(ctx.now));
+            let reason = if ended { LoginReason::Ended } else { LoginReason::NoRefreshToken };
+            return self.finish(Err(Failure::NeedsLogin(reason)));
         }
         let own = match &seen.record.state {
             State::InFlight { attempt } | State::Unknown { attempt } => self.is_own(*attempt),

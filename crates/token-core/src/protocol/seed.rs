@@ -28,7 +28,7 @@ impl Seed {
                 "the seed is empty; give it the refresh token or the access token of a login, or leave it out",
             ));
         }
-        Ok(Self { fingerprint: tokens.fingerprint(), tokens: tokens.anchored(now), at: now.wall() })
+        Ok(Self { fingerprint: tokens.fingerprint(), tokens: tokens.brought(now), at: now.wall() })
     }
 }
 

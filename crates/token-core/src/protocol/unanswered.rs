@@ -8,6 +8,7 @@ use crate::store::{Expect, Stamp, StoreError};
 use super::action::{Action, Context};
 use super::failure::{Failure, LoginReason};
 use super::flight::At;
+use super::log_in::logs_in;
 use super::replica::{Fate, Replica, Stored};
 use super::unknown_outcome::HoldOff;
 
@@ -74,9 +75,16 @@ impl Replica {
                 self.close(expect, base.with_state(State::Dead { reason }), failure, ctx)
             }
             // The store does not say; the refused token is not presented again before it does.
-            Err(_) => {
+            Err(store) => {
                 self.unsure = true;
-                self.finish(Err(Failure::Refresh(error)))
+                let dead = base.with_state(State::Dead { reason: DeadReason::Refused });
+                let failure = if logs_in(&dead, ctx.spends) {
+                    // The login comes by itself once the store works.
+                    Failure::Store(store)
+                } else {
+                    Failure::Refresh(error)
+                };
+                self.finish(Err(failure))
             }
         }
     }

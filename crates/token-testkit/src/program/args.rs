@@ -35,6 +35,12 @@ pub(crate) struct Args {
     /// A user for the password grant or the login of a dialect; may be given more than once
     #[arg(long = "user", value_name = "NAME:PASSWORD", value_parser = user)]
     pub(crate) users: Vec<(String, String)>,
+    /// The IANA zone of the local times that pos-connector answers [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) time_zone: Option<String>,
+    /// The header of akuvox that has the token
+    #[arg(long, value_name = "NAME", default_value = "x-auth-token")]
+    pub(crate) token_header: String,
     /// How long access tokens are valid [default: the dialect's, 1h for oauth]
     #[arg(long, value_parser = duration)]
     pub(crate) access_lifetime: Option<Duration>,

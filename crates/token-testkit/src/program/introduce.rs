@@ -68,8 +68,9 @@ fn renewal(args: &Args, server: &AuthorizationServer, login: &Login) -> String {
             format!("{JSON} -d '{{\"email\":\"{name}\",\"password\":\"{password}\"}}' {url}")
         }
         Dialect::Akuvox => format!(
-            "{JSON} -A '{AKUVOX_USER_AGENT}' -H 'x-auth-token: {access}' \
-             -d '{{\"refresh_token\":\"{refresh}\"}}' {url}"
+            "{JSON} -A '{AKUVOX_USER_AGENT}' -H '{}: {access}' \
+             -d '{{\"refresh_token\":\"{refresh}\"}}' {url}",
+            args.token_header
         ),
         Dialect::JwtRefresh => format!("{JSON} -d '{{\"token\":\"{access}\"}}' {url}"),
         Dialect::Nocturna => format!("curl -X POST '{url}?refresh_token={refresh}'"),

@@ -55,7 +55,11 @@ fn start(args: &Args) -> io::Result<AuthorizationServer> {
         .rotation(args.rotation)
         .revoke_on_refresh(args.revoke_on_refresh)
         .date_skew(args.date_skew)
+        .token_header(&args.token_header)
         .control(true);
+    if let Some(zone) = &args.time_zone {
+        builder = builder.time_zone(zone);
+    }
     if let Some(lifetime) = args.access_lifetime {
         builder = builder.access_lifetime(lifetime);
     }
@@ -68,9 +72,12 @@ fn start(args: &Args) -> io::Result<AuthorizationServer> {
     for (name, password) in &args.users {
         builder = builder.user(name, password);
     }
-    let server = builder.start().map_err(|error| {
-        let what = format!("cannot listen on port {} of 127.0.0.1: {error}", args.port);
-        io::Error::new(error.kind(), what)
+    let server = builder.start().map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => error,
+        kind => {
+            let what = format!("cannot listen on port {} of 127.0.0.1: {error}", args.port);
+            io::Error::new(kind, what)
+        }
     })?;
     server.script(args.script.0.clone());
     server.always(args.always.clone());

@@ -55,6 +55,25 @@ impl Condition {
     pub(super) fn holds(&self, status: StatusCode, headers: &HeaderMap, body: &str) -> bool {
         self.fits_head(status, headers) && self.fits_body(body)
     }
+
+    /// The same of an answer of which the body begins so: `None` if the rest decides.
+    pub(super) fn holds_for_prefix(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        prefix: &str,
+    ) -> Option<bool> {
+        match &self.json {
+            Some(test) if self.fits_head(status, headers) => test.holds_for_prefix(prefix),
+            _ => Some(self.fits_head(status, headers)),
+        }
+    }
+
+    /// Whether a redirect of this status to this path may be what the condition means.
+    pub(super) fn fits_redirect(&self, status: StatusCode, path: &str) -> bool {
+        (self.status.is_empty() || self.status.contains(&status))
+            && self.redirect.as_ref().is_some_and(|to| is_below(path, to))
+    }
 }
 
 impl HeaderTest {
@@ -68,12 +87,12 @@ impl HeaderTest {
 
 impl JsonTest {
     fn holds(&self, body: &str) -> bool {
-        let Some(found) = self.at.find(body) else { return false };
-        match &self.expected {
-            Expected::There => true,
-            Expected::OneOf(texts) => text_of(&found).is_some_and(|text| texts.contains(&text)),
-            Expected::NoneOf(texts) => text_of(&found).is_some_and(|text| !texts.contains(&text)),
-        }
+        self.at.find(body).is_some_and(|found| self.expected.is(&found))
+    }
+
+    fn holds_for_prefix(&self, prefix: &str) -> Option<bool> {
+        let found = self.at.find_in_prefix(prefix)?;
+        Some(found.is_some_and(|found| self.expected.is(&found)))
     }
 
     /// The value found, where it may be shown: a short code, which no secret is.
@@ -84,6 +103,16 @@ impl JsonTest {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)
         });
         (plain && !text.is_empty() && text.len() <= 40 && digits <= 8).then_some(text)
+    }
+}
+
+impl Expected {
+    fn is(&self, found: &Value) -> bool {
+        match self {
+            Self::There => true,
+            Self::OneOf(texts) => text_of(found).is_some_and(|text| texts.contains(&text)),
+            Self::NoneOf(texts) => text_of(found).is_some_and(|text| !texts.contains(&text)),
+        }
     }
 }
 

@@ -138,7 +138,8 @@ impl<H: HttpEndpoint> Refresher for ProfileEndpoint<H> {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        self.profile.check()
+        self.profile.check()?;
+        self.http.check()
     }
 }
 

@@ -137,17 +137,19 @@ impl Profile {
         RefusedToken::new(&self.description.api.refused)
     }
 
-    /// The rules for requests to the API: which header carries the token, and by which heads a refused one is known.
+    /// The rules for requests to the API: which header carries the token, and what a refused one looks like.
     ///
-    /// What a refused token looks like in a *body* is not among them: that is [`refused_token`](Self::refused_token)'s.
+    /// Of a body they only say that it has to be looked at: [`Policy::left_open`].
     pub fn policy(&self, origins: Origins) -> Policy {
+        self.apply_to(Policy::new(origins))
+    }
+
+    /// The same over a policy with settings of its own: its origins, its body limit, and its classifier, which counts beside
+    /// the profile.
+    #[must_use]
+    pub fn apply_to(&self, policy: Policy) -> Policy {
         let api = &self.description.api;
-        let policy = Policy::new(origins).header(api.header.clone()).scheme(api.scheme.clone());
-        let (default, refused) = (policy.clone(), self.refused_token());
-        policy.classifier(move |head| match refused.judge(head, &[]) {
-            Verdict::Refused => Verdict::Refused,
-            Verdict::Accepted => default.judge(head),
-        })
+        policy.header(api.header.clone()).scheme(api.scheme.clone()).refused(self.refused_token())
     }
 
     /// Asks the API's probe whether it takes this token.

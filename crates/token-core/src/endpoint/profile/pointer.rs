@@ -34,11 +34,30 @@ impl Pointer {
 
     /// The value that this points at, also in a document that breaks off behind it. `null` is no value.
     pub(super) fn find(&self, text: &str) -> Option<Value> {
+        self.follow(text).0.filter(|value| !value.is_null())
+    }
+
+    /// The same in the beginning of a document: `None` if what follows may have the value, or change it.
+    pub(super) fn find_in_prefix(&self, text: &str) -> Option<Option<Value>> {
+        let (found, breaks_off) = self.follow(text);
+        let is_open = match &found {
+            None => breaks_off,
+            // The next byte may be another digit.
+            Some(Value::Number(_)) => {
+                breaks_off && !text.ends_with([',', '}', ']', ' ', '\t', '\r', '\n'])
+            }
+            Some(_) => false,
+        };
+        (!is_open).then(|| found.filter(|value| !value.is_null()))
+    }
+
+    /// What this points at, and whether the text ended before the search did.
+    fn follow(&self, text: &str) -> (Option<Value>, bool) {
         let mut found = None;
         let mut json = serde_json::Deserializer::from_str(without_mark(text));
         // The search stops in the middle of the document, which is an error to the parser and none here.
-        let _ = Follow { path: &self.path, found: &mut found }.deserialize(&mut json);
-        found.filter(|value| !value.is_null())
+        let end = Follow { path: &self.path, found: &mut found }.deserialize(&mut json);
+        (found, end.is_err_and(|error| error.is_eof()))
     }
 
     /// The text that this points at, if it is one and not empty.
@@ -187,7 +206,49 @@ mod tests {
         }
     }
 
+    #[test]
+    fn in_the_beginning_of_a_document_what_is_missing_may_still_come() {
+        let find = |text: &str| Pointer::parse("/t").unwrap().find_in_prefix(text);
+        for open in [
+            "",
+            " ",
+            "{",
+            "{\"t",
+            "{\"t\":",
+            "{\"t\":1",
+            "{\"t\":nul",
+            "{\"t\":\"1",
+            "{\"a\":[1",
+            "{\"a\":1,",
+        ] {
+            assert_eq!(find(open), None, "{open}");
+        }
+        for (found, value) in [
+            ("{\"t\":1,", Some(1.into())),
+            ("{\"t\":1 ", Some(1.into())),
+            ("{\"t\":\"1\"", Some("1".into())),
+        ] {
+            assert_eq!(find(found), Some(value), "{found}");
+        }
+        for without in ["{}", "[1", "<", "1", "{\"t\":null", "{\"a\":1}\n{", "{\"t\":tru "] {
+            assert_eq!(find(without), Some(None), "{without}");
+        }
+    }
+
     proptest! {
+        /// Whoever is shown more and more of a document comes to what a reader of the whole finds.
+        #[test]
+        fn a_prefix_is_judged_as_the_whole_or_not_yet(pointer in "(/[a0-1]){1,2}", text in r#"\{"[ab]":(\[(1|\{"a":23\}),[0-9]{1,3}\]|\{"a":"x"\}|null|-1\.5e3)\}"#) {
+            let pointer = Pointer::parse(&pointer).unwrap();
+            for end in 0..=text.len() {
+                if let Some(found) = pointer.find_in_prefix(&text[..end]) {
+                    prop_assert_eq!(found, pointer.find(&text), "{}", &text[..end]);
+                } else {
+                    prop_assert!(end < text.len());
+                }
+            }
+        }
+
         #[test]
         fn it_finds_what_a_reader_of_the_whole_finds(pointer in "(/[a0-1]){1,3}", text in r#"\{"[ab]":(\[(1|\{"a":2\}),[0-9]\]|\{"a":"x"\}|null)\}"#) {
             let whole: Value = serde_json::from_str(&text).unwrap();

@@ -1,15 +1,18 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, response};
+use http::{HeaderMap, Response, StatusCode, response};
+use http_body::Body;
 
 use super::condition::Condition;
-use crate::http::Verdict;
+use crate::http::{Peek, Verdict};
 
 /// What a refused token looks like on the API, by a profile: beyond what the
 /// [default verdict](crate::http::Policy::judge) knows of every API.
 ///
-/// Pure: it judges a head and the first bytes of a body, which whoever calls it passes on intact.
+/// Pure, but for [`peek`](Self::peek): it judges a head and the first bytes of a body, which whoever calls it passes on
+/// intact.
 #[derive(Clone, Debug)]
 pub struct RefusedToken {
     conditions: Arc<[Condition]>,
@@ -38,14 +41,55 @@ impl RefusedToken {
     /// The verdict on an answer whose body begins with `prefix`, of which [`LARGEST_PREFIX`](Self::LARGEST_PREFIX) bytes
     /// are looked at. A value is found also where the body goes on behind it.
     pub fn judge(&self, head: &response::Parts, prefix: &[u8]) -> Verdict {
-        let prefix = &prefix[..prefix.len().min(Self::LARGEST_PREFIX)];
-        let text = String::from_utf8_lossy(prefix);
-        let refused = self
-            .conditions
-            .iter()
-            .any(|condition| condition.holds(head.status, &head.headers, &text));
-        if refused { Verdict::Refused } else { Verdict::Accepted }
+        self.judge_prefix(head, prefix).unwrap_or(Verdict::Accepted)
     }
+
+    /// The same, or `None` as long as it is open: bytes that follow may decide.
+    pub fn judge_prefix(&self, head: &response::Parts, prefix: &[u8]) -> Option<Verdict> {
+        let text = text_of(&prefix[..prefix.len().min(Self::LARGEST_PREFIX)]);
+        let mut is_open = false;
+        for condition in &*self.conditions {
+            match condition.holds_for_prefix(head.status, &head.headers, &text) {
+                Some(true) => return Some(Verdict::Refused),
+                Some(false) => {}
+                None => is_open = true,
+            }
+        }
+        (!is_open).then_some(Verdict::Accepted)
+    }
+
+    /// Looks at the body of an answer that [needs it](Self::needs_body).
+    pub fn peek<R: Body>(&self, answer: Response<R>) -> Peek<R> {
+        let refused = self.clone();
+        Peek::new(answer, Self::LARGEST_PREFIX, move |head, prefix| {
+            refused.judge_prefix(head, prefix)
+        })
+    }
+
+    /// Whether a redirect of this status to this path may be a refusal: a client that follows redirects has to stop at it,
+    /// so that the answer can be judged.
+    pub fn may_be_redirect(&self, status: StatusCode, path: &str) -> bool {
+        self.conditions.iter().any(|condition| condition.fits_redirect(status, path))
+    }
+
+    /// Whether there is a body that [needs](Self::needs_body) to be looked at at all.
+    pub fn knows_bodies(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.json.is_some())
+    }
+
+    /// Whether there is such a redirect at all.
+    pub fn knows_redirects(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.redirect.is_some())
+    }
+}
+
+/// A prefix may end in the middle of a character, which is no wrong one.
+fn text_of(prefix: &[u8]) -> Cow<'_, str> {
+    let cut = prefix.utf8_chunks().last().map_or(0, |last| match str::from_utf8(last.invalid()) {
+        Err(error) if error.error_len().is_none() => last.invalid().len(),
+        _ => 0,
+    });
+    String::from_utf8_lossy(&prefix[..prefix.len() - cut])
 }
 
 fn may_be_json(headers: &HeaderMap) -> bool {
@@ -97,6 +141,41 @@ mod tests {
         // The cut may go through a character.
         let cut = "é".repeat(RefusedToken::LARGEST_PREFIX);
         assert_eq!(judge(&format!(r#"{{"err_code":1,"x":"{cut}"#)), Verdict::Refused);
+    }
+
+    #[test]
+    fn as_long_as_more_may_decide_there_is_no_verdict() {
+        let refused = err_code_is_not_0();
+        let head = head(200, &[]);
+        let bodies = [
+            "\u{feff}{\"é\":\"é\",\"err_code\":10}",
+            r#"{"x":{"err_code":1},"err_code":"0"}"#,
+            "{\"x\":1}",
+        ];
+        for (body, verdict) in
+            bodies.into_iter().zip([Verdict::Refused, Verdict::Accepted, Verdict::Accepted])
+        {
+            let found = (0..=body.len())
+                .find_map(|end| refused.judge_prefix(&head, &body.as_bytes()[..end]));
+            assert_eq!(found, Some(verdict), "{body}");
+        }
+        for open in ["", "{", r#"{"err_code":1"#] {
+            assert_eq!(refused.judge_prefix(&head, open.as_bytes()), None, "{open}");
+        }
+        // What is no JSON is known by its first byte.
+        assert_eq!(refused.judge_prefix(&head, b"<"), Some(Verdict::Accepted));
+        assert_eq!(refused.judge_prefix(&head, &[0xff]), Some(Verdict::Accepted));
+    }
+
+    #[test]
+    fn a_client_has_to_stop_at_a_redirect_to_the_login_page() {
+        let refused = err_code_is_not_0();
+        let stops = |status: u16, path| {
+            refused.may_be_redirect(StatusCode::from_u16(status).unwrap(), path)
+        };
+        assert!(refused.knows_redirects() && stops(302, "/login") && stops(307, "/login/sso"));
+        assert!(!stops(302, "/home"));
+        assert!(!RefusedToken::new(&[]).knows_redirects());
     }
 
     #[test]

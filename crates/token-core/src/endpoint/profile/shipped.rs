@@ -5,6 +5,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("highlevel", include_str!("shipped/highlevel.toml")),
     ("jwt-refresh", include_str!("shipped/jwt-refresh.toml")),
     ("nocturna", include_str!("shipped/nocturna.toml")),
+    ("nocturna-access", include_str!("shipped/nocturna-access.toml")),
+    ("nocturna-new-service-token", include_str!("shipped/nocturna-new-service-token.toml")),
     ("nocturna-service", include_str!("shipped/nocturna-service.toml")),
     ("pos-connector", include_str!("shipped/pos-connector.toml")),
 ];

@@ -17,6 +17,8 @@ use crate::store::{
 };
 use crate::token::TokenSet;
 
+mod after_login;
+mod by_hand;
 mod every_order;
 mod faulty;
 mod lifetimes;
@@ -25,6 +27,7 @@ mod regressions;
 pub(crate) mod rules;
 mod sharing;
 mod store_regressions;
+mod tiers;
 
 /// Runs a test on one thread, so that a guard switched off there is off for all of it.
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {

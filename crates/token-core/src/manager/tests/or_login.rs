@@ -1,7 +1,12 @@
 //! A grant that falls back to a login when its refresh token has died.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
+use super::faulty::Faulty;
 use super::{Script, TestStore, run, settle};
 use crate::clock::ManualClock;
 use crate::error::ErrorKind;
@@ -167,6 +172,165 @@ fn a_grant_that_had_died_before_there_was_a_login_is_revived() {
             Ok(()),
             "who had given up"
         );
+    });
+}
+
+/// The refusal meets a store that fails: for the look whether the token was the newest, or for the note that it is dead.
+#[test]
+fn a_store_that_fails_between_the_refusal_and_the_login_puts_the_login_off_and_no_more() {
+    for refuses_loads in [true, false] {
+        run(async {
+            let gate = Arc::new(Semaphore::new(0));
+            let refresh = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
+            refresh.fail([RefreshError::invalid_grant()]);
+            let (login, clock) = (Script::new(Spends::Nothing), ManualClock::new());
+            let (failing, faulty) = (TestStore::default(), Faulty::default());
+            let builder = TokenManager::builder(refresh.clone().or_login(login.clone()))
+                .clock(clock.clone())
+                .seed(seed());
+            let builder = match refuses_loads {
+                true => builder.store(failing.clone()),
+                false => builder.store(faulty.clone()),
+            };
+            let tokens = builder.build().unwrap();
+            let caller = tokio::spawn({
+                let tokens = tokens.clone();
+                async move { tokens.token().await }
+            });
+            settle().await;
+            assert_eq!(refresh.calls(), 1);
+            failing.failing.store(1, Ordering::SeqCst);
+            faulty.read_only.store(true, Ordering::SeqCst);
+            gate.add_permits(10);
+            let error = caller.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+            assert!(!tokens.status().needs_login());
+            faulty.read_only.store(false, Ordering::SeqCst);
+            clock.advance(Duration::from_secs(60));
+            assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-1");
+            assert_eq!((refresh.presented(), login.calls()), (vec!["rt-0".to_owned()], 1));
+        });
+    }
+}
+
+#[test]
+fn of_two_processes_that_log_in_at_once_one_gives_way() {
+    run(async {
+        let (clock, dead) = (ManualClock::new(), Script::new(Spends::RefreshToken));
+        let store = TestStore { clock: Some(clock.clone()), ..TestStore::default() };
+        dead.fail([RefreshError::invalid_grant()]);
+        let without =
+            TokenManager::builder(dead).clock(clock.clone()).store(store.clone()).seed(seed());
+        assert!(without.build().unwrap().token().await.unwrap_err().needs_login());
+
+        let gate = Arc::new(Semaphore::new(0));
+        let login = Script::with_gate(Spends::Nothing, Some(Arc::clone(&gate)));
+        let refresh = Script::new(Spends::RefreshToken);
+        let start = || {
+            TokenManager::builder(refresh.clone().or_login(login.clone()))
+                .clock(clock.clone())
+                .store(store.clone())
+                .build()
+                .unwrap()
+        };
+        let both = [start(), start()];
+        let callers = both.clone().map(|tokens| tokio::spawn(async move { tokens.token().await }));
+        settle().await;
+        assert_eq!(login.calls(), 2);
+        gate.add_permits(10);
+        let mut served = Vec::new();
+        for caller in callers {
+            served.push(caller.await.unwrap().unwrap().expose_secret().to_owned());
+        }
+        settle().await;
+        // Whoever was first, both go on from the same tokens, and nobody presents those that were dropped.
+        let newest = both[0].token().await.unwrap();
+        assert_eq!(both[1].token().await.unwrap().expose_secret(), newest.expose_secret());
+        assert!(served.contains(&newest.expose_secret().to_owned()), "{served:?}");
+        both[0].refresh_now().await.unwrap();
+        both[1].refresh_now().await.unwrap();
+        assert_eq!(refresh.presented()[0], newest.expose_secret().replace("at", "rt"));
+        assert_eq!(refresh.presented()[1], "rt-1");
+    });
+}
+
+#[test]
+fn a_login_or_logout_by_hand_while_it_logs_in_wins() {
+    for by_hand in [true, false] {
+        run(async {
+            let gate = Arc::new(Semaphore::new(0));
+            let grant = Grant::new();
+            let login = Script::with_gate(Spends::Nothing, Some(Arc::clone(&gate)));
+            grant.refresh.fail([RefreshError::invalid_grant()]);
+            let tokens = TokenManager::builder(grant.refresh.clone().or_login(login.clone()))
+                .clock(grant.clock.clone())
+                .store(grant.store.clone())
+                .seed(seed())
+                .build()
+                .unwrap();
+            let caller = tokio::spawn({
+                let tokens = tokens.clone();
+                async move { tokens.token().await }
+            });
+            settle().await;
+            assert_eq!(login.calls(), 1);
+            if by_hand {
+                let new = TokenSet::new("by hand").with_refresh_token("rt-hand");
+                tokens.login(new).await.unwrap();
+            } else {
+                tokens.logout().await.unwrap();
+            }
+            gate.add_permits(10);
+            let served = caller.await.unwrap();
+            if by_hand {
+                assert_eq!(served.unwrap().expose_secret(), "by hand");
+                tokens.refresh_now().await.unwrap();
+                assert_eq!(grant.refresh.presented().last().unwrap(), "rt-hand");
+            } else {
+                assert!(served.unwrap_err().needs_login());
+                assert!(tokens.token().await.unwrap_err().needs_login());
+            }
+            assert_eq!(login.calls(), 1);
+        });
+    }
+}
+
+/// The refused refresh is in the store; the process that was to log in is gone.
+#[test]
+fn a_process_that_dies_before_its_login_leaves_it_to_the_next() {
+    run(async {
+        let grant = Grant::new();
+        grant.refresh.fail([RefreshError::invalid_grant()]);
+        let never = Script::with_gate(Spends::Nothing, Some(Arc::new(Semaphore::new(0))));
+        let gone = TokenManager::builder(grant.refresh.clone().or_login(never.clone()))
+            .clock(grant.clock.clone())
+            .store(grant.store.clone())
+            .seed(seed())
+            .exchange_deadline(Duration::from_secs(3600))
+            .build()
+            .unwrap();
+        let lost = tokio::spawn(async move { gone.token().await });
+        settle().await;
+        assert_eq!(never.calls(), 1);
+        let tokens = grant.builder().build().unwrap();
+        tokens.token().await.unwrap();
+        assert_eq!(grant.calls(), (1, 1));
+        lost.abort();
+    });
+}
+
+#[test]
+fn a_grant_that_will_log_in_by_itself_needs_no_login_by_hand() {
+    run(async {
+        let grant = Grant::new();
+        grant.refresh.fail([RefreshError::invalid_grant()]);
+        grant.login.fail([RefreshError::not_sent("connection refused")]);
+        let tokens = grant.builder().seed(seed()).build().unwrap();
+        let error = tokens.token().await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+        assert!(!tokens.status().needs_login(), "{:?}", tokens.status());
+        tokens.logout().await.unwrap();
+        assert!(tokens.status().needs_login());
     });
 }
 

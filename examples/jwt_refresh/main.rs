@@ -1,0 +1,91 @@
+//! A backend that takes the expired JWT itself for the next one: no refresh token, no new login, and a JWT that may be
+//! presented again. Whoever logged in once stays in for as long as the backend lets them.
+//!
+//! `cargo run --example jwt_refresh` plays it against a server of the kit. Against yours:
+//!
+//! ```sh
+//! JWT_TOKEN=eyJ… cargo run --example jwt_refresh -- --url http://127.0.0.1:8000 --get /api/me --tokens DIR
+//! ```
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use examples::{BoxError, end, say, state_of};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_token_refresh::{ReqwestEndpoint, TokenRefreshMiddleware};
+use token_core::endpoint::jwt_expires_at;
+use token_core::endpoint::profile::{Profile, ProfileEndpoint};
+use token_core::http::Origins;
+use token_core::{TokenKey, TokenManager, TokenSet};
+use token_store_file::FileStore;
+
+mod kit;
+
+/// Asks an API with a JWT, which is refreshed by itself.
+///
+/// Without --url it starts a server of its own. JWT_TOKEN is the JWT of a login, ended or not.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where the backend is. The reqwest of this example has no TLS: it reaches plain http on this machine.
+    #[arg(long)]
+    url: Option<String>,
+
+    /// The path to ask for.
+    #[arg(long, default_value = "/api")]
+    get: String,
+
+    /// The directory where the newest JWT is kept.
+    #[arg(long, default_value = "jwt-tokens")]
+    tokens: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let outcome = match &options.url {
+        Some(url) => run(url, &options).await,
+        None => kit::play().await,
+    };
+    end("jwt_refresh", outcome)
+}
+
+async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
+    let jwt = env::var("JWT_TOKEN").map_err(|error| format!("JWT_TOKEN: {error}"))?;
+    let (client, tokens) = api_client(url, &options.tokens, of_login(&jwt))?;
+    let answer = client.get(format!("{url}{}", options.get)).send().await?.error_for_status()?;
+    say!("{}", answer.text().await?);
+    say!("{}", state_of(&tokens.status()));
+    say!("{:?}", tokens.shutdown(Duration::from_secs(30)).await);
+    Ok(())
+}
+
+/// A client whose requests have the newest JWT, and what looks after it.
+fn api_client(
+    url: &str,
+    directory: &Path,
+    first: TokenSet,
+) -> Result<(ClientWithMiddleware, TokenManager), BoxError> {
+    let profile = Profile::shipped("jwt-refresh")?.with_base_url(url)?;
+    let endpoint = ReqwestEndpoint::new(reqwest::Client::builder())?;
+    let tokens = ProfileEndpoint::new(endpoint, profile)
+        .manager()
+        .key(TokenKey::new("jwt-refresh")?)
+        .store(FileStore::open(directory)?)
+        .seed(first)
+        .build()?;
+    let middleware = TokenRefreshMiddleware::new(tokens.clone(), Origins::only(url)?);
+    let client = ClientBuilder::new(reqwest::Client::new()).with(middleware).build();
+    Ok((client, tokens))
+}
+
+/// The JWT of a login, with the end that it states.
+fn of_login(jwt: &str) -> TokenSet {
+    let tokens = TokenSet::new(jwt);
+    match jwt_expires_at(jwt) {
+        Some(end) => tokens.with_expires_at(end),
+        None => tokens,
+    }
+}
