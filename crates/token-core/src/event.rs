@@ -235,6 +235,6 @@ mod tests {
             assert!(found, "{row}");
             rows += 1;
         }
-        assert_eq!(rows, 14);
+        assert_eq!(rows, 15);
     }
 }
