@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use integration_tests::{BoxError, Kit, soon, until};
 use token_core::clock::ManualClock;
-use token_core::endpoint::jwt_expires_at;
 use token_core::endpoint::profile::{Profile, ProfileEndpoint};
+use token_core::endpoint::{AfterLogin, WithBearer, jwt_expires_at};
 use token_core::http::Verdict;
 use token_core::store::MemoryStore;
-use token_core::{TokenKey, TokenSet};
+use token_core::{NoRefresh, TokenKey, TokenManager, TokenSet};
+use token_testkit::DEFAULT_USER;
 
 use crate::api::Api;
 use crate::document::{Row, run, table};
@@ -109,13 +110,13 @@ async fn call(row: Row, api: Api) -> Result<(), BoxError> {
             refreshed_unasked_after(&api, 6 * 24 * HOUR).await?;
         }
         "the service `akuvox.update_tokens` (`async_update_tokens_service()`) with `token`" => {
-            let token = api.server.sign_in(token_testkit::DEFAULT_USER);
+            let token = api.server.sign_in(DEFAULT_USER);
             let token = token.access_token();
             run!(row, tokens.update(TokenSet::new(token)).await)?;
             assert_eq!(tokens.token().await?.expose_secret(), token);
         }
         "the same with `refresh_token`" => {
-            let other = api.server.sign_in(token_testkit::DEFAULT_USER);
+            let other = api.server.sign_in(DEFAULT_USER);
             let (token, refresh_token) = (other.access_token(), other.refresh_token());
             run!(row, tokens.update(TokenSet::new(token).with_refresh_token(refresh_token)).await)?;
             tokens.refresh_now().await?;
@@ -132,7 +133,7 @@ async fn call(row: Row, api: Api) -> Result<(), BoxError> {
             let url = format!(
                 "{}/sms_login?phone={}&code={}",
                 api.server.origin(),
-                token_testkit::DEFAULT_USER,
+                DEFAULT_USER,
                 token_testkit::DEFAULT_PASSWORD
             );
             let answer = reqwest::Client::builder()
@@ -180,8 +181,46 @@ async fn call(row: Row, api: Api) -> Result<(), BoxError> {
                 "{left:?}"
             );
         }
+        "the service token used directly" => {
+            let service_token = api.server.service_token(DEFAULT_USER, None);
+            let tokens = run!(
+                row,
+                TokenManager::builder(NoRefresh).seed(TokenSet::new(service_token)).build()?
+            );
+            let answer = api.client(&tokens).get(api.server.api_url()).send().await?;
+            assert_eq!((answer.status().as_u16(), api.token_requests()), (200, 0));
+        }
+        "`TokenManager(api_url, service_token)`" => {
+            let service = TokenSet::new(api.server.service_token(DEFAULT_USER, None));
+            let service = TokenManager::builder(NoRefresh).seed(service).build()?;
+            let http = Kit::http();
+            let http = run!(row, WithBearer::new(http, service));
+            let profile =
+                Profile::shipped("nocturna-access")?.with_base_url(api.server.api_url())?;
+            let tokens = ProfileEndpoint::new(http, profile).manager().build()?;
+            let answer = api.client(&tokens).get(api.server.api_url()).send().await?;
+            assert_eq!((answer.status().as_u16(), api.token_requests()), (200, 1));
+        }
+        "`ensure_valid_token(api_url, admin_email, admin_password)`, `create_remote_token.py`" => {
+            let (http, admin) = (Kit::http(), api.endpoint());
+            let http = run!(row, AfterLogin::new(http, admin));
+            let profile = Profile::shipped("nocturna-new-service-token")?;
+            let profile = profile.with_base_url(api.server.api_url())?;
+            let service = ProfileEndpoint::new(http, profile).manager().build()?;
+            service.ready().await?;
+            assert!(service.status().days_left() > Some(7), "{:?}", service.status());
+            // The login, and the new token.
+            assert_eq!(api.token_requests(), 2);
+        }
+        "`days_left`" => {
+            let life = 5 * 24 * HOUR + HOUR;
+            let seed = TokenSet::new("a service token").with_expires_in(life);
+            let tokens = TokenManager::builder(NoRefresh).seed(seed).build()?;
+            tokens.ready().await?;
+            assert_eq!(run!(row, tokens.status().days_left()), Some(5));
+        }
         "`check_token_expiry(token)`" => {
-            let token = api.server.service_token(token_testkit::DEFAULT_USER, Some(90 * 24 * HOUR));
+            let token = api.server.service_token(DEFAULT_USER, Some(90 * 24 * HOUR));
             let token = token.as_str();
             let end = run!(row, jwt_expires_at(token)).ok_or("no end")?;
             let days_left = end.duration_since(SystemTime::now())?.as_secs() / (24 * 3600);

@@ -6,7 +6,7 @@ use integration_tests::{BoxError, event, soon};
 use token_core::endpoint::profile::{Profile, SHIPPED};
 use token_core::event::Event;
 use token_core::store::MemoryStore;
-use token_core::{TokenKey, TokenSet};
+use token_core::{NoRefresh, TokenKey, TokenManager, TokenSet};
 use token_store_file::FileStore;
 use token_testkit::DEFAULT_CLIENT_ID;
 
@@ -133,6 +133,12 @@ async fn instead(row: Row, api: Api) -> Result<(), BoxError> {
             assert!(!shown.contains(&api.login.refresh_token()[..8]), "{shown}");
             api.server.accept_connections()?;
             tokens.refresh_now().await?;
+        }
+        "`if days_left and days_left < 7:`, which is false on the last day" => {
+            let seed = TokenSet::new("a service token").with_expires_in(Duration::from_secs(3600));
+            let tokens = TokenManager::builder(NoRefresh).seed(seed).build()?;
+            tokens.ready().await?;
+            assert_eq!(format!("{:?}", run!(row, tokens.status().days_left())), row.span(1));
         }
         "each 401 refreshes" => {
             let refused = tokens.token().await?;

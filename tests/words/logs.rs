@@ -5,11 +5,13 @@ use std::fmt::Debug;
 use std::rc::Rc;
 use std::time::Duration;
 
-use integration_tests::{BoxError, soon, until};
-use token_core::TokenSet;
+use integration_tests::{BoxError, Kit, soon, until};
 use token_core::clock::ManualClock;
+use token_core::endpoint::AfterLogin;
+use token_core::endpoint::profile::{Profile, ProfileEndpoint};
 use token_core::store::MemoryStore;
-use token_testkit::{ApiFault, Fault};
+use token_core::{NoRefresh, TokenManager, TokenSet};
+use token_testkit::{ApiFault, DEFAULT_USER, Fault};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -100,6 +102,28 @@ async fn provoke(row: Row, log: &Log) -> Result<(), BoxError> {
         "a log of each refused token, for security monitoring" => {
             api.server.revoke_family_of(api.login.access_token());
             assert!(tokens.token().await.is_err());
+        }
+        "`Token expires in {days_left} days`" => {
+            let seed = TokenSet::new("a service token");
+            let seed = seed.with_expires_in(Duration::from_secs(90 * 24 * 3600));
+            let clock = ManualClock::new();
+            let tokens =
+                TokenManager::builder(NoRefresh).seed(seed).clock(clock.clone()).build()?;
+            tokens.ready().await?;
+            assert!(!log.has(row.span(1)));
+            clock.advance(Duration::from_secs(84 * 24 * 3600));
+            until(|| log.has(row.span(1))).await;
+            assert_eq!(tokens.status().days_left(), Some(6));
+        }
+        "`Token expires in {days_left} days, creating new one...`" => {
+            let new = Profile::shipped("nocturna-new-service-token")?;
+            let new = new.with_base_url(api.server.api_url())?;
+            let http = AfterLogin::new(Kit::http(), api.endpoint());
+            let old = TokenSet::new(api.server.service_token(DEFAULT_USER, None));
+            let old = old.with_expires_in(Duration::from_secs(6 * 24 * 3600));
+            let tokens = ProfileEndpoint::new(http, new).manager().seed(old).build()?;
+            tokens.ready().await?;
+            tokens.refresh_now().await?;
         }
         "nothing when another worker has refreshed" => {
             let store = MemoryStore::new();
