@@ -68,7 +68,9 @@ fn data(text: &str) -> Step {
     Step::Data(text.into())
 }
 
-fn next<B: Body + Unpin>(body: &mut B) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+type NextFrame<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
+
+fn next<B: Body + Unpin>(body: &mut B) -> Poll<NextFrame<B>> {
     Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
