@@ -10,14 +10,14 @@ use crate::api::{self, Api, User};
 /// Somebody whose tokens were taken, and whose API takes none of them any more.
 async fn served(api: Api, adapter: Adapter) -> (User, TokenManager) {
     let user = User::new(api, adapter);
-    let tokens = user.starting().build().unwrap();
+    let tokens = user.starting().build().expect("a manager");
     user.call(&user.client(&tokens)).await;
     (user, tokens)
 }
 
 /// The next refresh fails: its error, which the status has too, and which no later request turns into another try.
 async fn dies(user: &User, tokens: &TokenManager, kind: ErrorKind) -> Error {
-    let error = tokens.refresh_now().await.unwrap_err();
+    let error = tokens.refresh_now().await.expect_err("it dies");
     assert_eq!(error.kind(), kind, "{user}: {error}");
     let told = tokens.status().last_error().expect("it is told").to_string();
     assert_eq!(told, error.to_string(), "{user}");
@@ -31,7 +31,7 @@ async fn dies(user: &User, tokens: &TokenManager, kind: ErrorKind) -> Error {
 
 /// After a mend by hand.
 async fn lives(user: &User, tokens: &TokenManager) {
-    tokens.refresh_now().await.unwrap();
+    tokens.refresh_now().await.expect("it is mended");
     user.call(&user.client(tokens)).await;
 }
 

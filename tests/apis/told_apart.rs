@@ -10,8 +10,8 @@ use crate::api::{self, Api, User};
 async fn told(api: Api, adapter: Adapter, fault: &Fault) -> (ErrorKind, String) {
     let user = User::new(api, adapter);
     user.server.always(Some(fault.clone()));
-    let tokens = user.starting().build().unwrap();
-    let error = tokens.token().await.unwrap_err();
+    let tokens = user.starting().build().expect("a manager");
+    let error = tokens.token().await.expect_err("the fault is always there");
     (error.kind(), error.to_string())
 }
 
