@@ -121,6 +121,7 @@ impl Event {
             }
             Self::RefreshFailed { error, failures } => {
                 let cause = causes(error);
+                let cause = Some(cause.as_str()).filter(|cause| !cause.is_empty());
                 // For a login that is needed the next event calls somebody; for this nothing else would.
                 if error.kind() == ErrorKind::Configuration {
                     tracing::error!(grant, failures, %error, cause, "refresh failed");

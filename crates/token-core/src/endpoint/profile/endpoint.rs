@@ -8,6 +8,7 @@ use super::Profile;
 use super::description::{Ask, Current};
 use crate::config_error::ConfigError;
 use crate::endpoint::HttpEndpoint;
+use crate::key::TokenKey;
 use crate::manager::{TokenManager, TokenManagerBuilder};
 use crate::refresher::{Outcome, RefreshError, Refresher, Spends};
 use crate::token::TokenSet;
@@ -57,12 +58,17 @@ impl<H: HttpEndpoint> ProfileEndpoint<H> {
         Self { http, profile }
     }
 
-    /// Starts to build a manager with the profile's own settings: when to refresh, and the server's grace window.
+    /// Starts to build a manager with the profile's own settings: when to refresh, the server's grace window, and its name as
+    /// the [key](TokenManagerBuilder::key), so that two profiles in one store are two grants.
     ///
     /// [`TokenManager::builder`] would start with the defaults.
     pub fn manager(self) -> TokenManagerBuilder {
         let profile = self.profile.clone();
-        let builder = TokenManager::builder(self).freshness(profile.freshness());
+        let mut builder = TokenManager::builder(self).freshness(profile.freshness());
+        // A profile whose name is no key's does not load.
+        if let Ok(key) = TokenKey::new(profile.name()) {
+            builder = builder.key(key);
+        }
         match profile.description.grace_window {
             Some(window) => builder.grace_window(window),
             None => builder,

@@ -36,8 +36,9 @@ enum Held {
     By(usize),
 }
 
-/// How long after a hindrance a process may take to store what it has: the longest pause between two tries, and some.
-const PROMPT: Time = 3 * SECOND;
+/// How long after a hindrance a process may take to store what it has: the longest pause between two tries, one answer that
+/// takes as long as a store may, and some.
+const PROMPT: Time = 8 * SECOND;
 
 /// The others wait for at least this long after a request, or a fall of the store.
 const PATIENCE: Time = 20 * SECOND;

@@ -16,6 +16,7 @@ use super::pointer::Pointer;
 use super::{duration, url};
 use crate::config_error::ConfigError;
 use crate::http::Scheme;
+use crate::key::TokenKey;
 use crate::protocol::GraceWindow;
 use crate::refresher::Outcome;
 
@@ -41,11 +42,11 @@ impl Loader<'_> {
     fn description(&self, document: Document) -> Loaded<Description> {
         let name_span = document.name.span();
         let name = document.name.into_inner();
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        if name.is_empty() || !name.chars().all(plain) {
-            return Err(
-                self.error(name_span, "a profile's name has the characters A-Z a-z 0-9 . _ - only")
-            );
+        if TokenKey::new(&name).is_err() {
+            return Err(self.error(
+                name_span,
+                "a profile's name has the characters A-Z a-z 0-9 . _ - only, at most 256",
+            ));
         }
         let even_http = document.even_http;
         let base_url = document
