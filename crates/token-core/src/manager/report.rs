@@ -157,7 +157,7 @@ fn login_message(reason: LoginReason) -> &'static str {
         }
         LoginReason::Dead(DeadReason::Refused) => {
             "the authorization server refused the newest refresh token (invalid_grant): it was revoked, it expired or \
-             somebody else used it; log in and call `login`, or configure a new seed"
+             somebody else used it, or a refresh of it whose answer never came did; log in and call `login`, or configure a new seed"
         }
         LoginReason::Dead(DeadReason::OutcomeUnknown) => {
             "a refresh token was sent, what came of it is not known, and the rule for that is to log in again; log in \

@@ -174,7 +174,8 @@ impl Replica {
             }
             // The store fails while this process holds the only copy: serve from memory, and try for ever (ADR 0003).
             Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
-                if !confirming {
+                // Told once, and not with each try.
+                if !confirming && pause == COMMIT_PAUSE {
                     self.notes.push(Note::CommitDelayed);
                 }
                 self.learn_answer(&pending.record, ctx);

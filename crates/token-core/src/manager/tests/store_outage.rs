@@ -29,6 +29,7 @@ fn who_could_not_take_over_lets_the_holder_store_its_answer_first() {
             let gate = Arc::new(Semaphore::new(0));
             let holder = Script::with_gate(Spends::RefreshToken, Some(Arc::clone(&gate)));
             let tokens = manager(&holder, &store, &clock).build().unwrap();
+            let mut alarms = tokens.events();
             let caller = tokio::spawn({
                 let tokens = tokens.clone();
                 async move { tokens.token().await }
@@ -58,7 +59,12 @@ fn who_could_not_take_over_lets_the_holder_store_its_answer_first() {
             assert!(others.presented().is_empty(), "after {outage} s: {:?}", others.presented());
             assert!(!tokens.status().has_unsaved_tokens());
             assert_eq!(other.token().await.unwrap().expose_secret(), "at-1");
-            drop(other);
+            drop((other, tokens));
+            let mut delayed = 0;
+            while let Some(event) = alarms.next().await {
+                delayed += u32::from(matches!(event, Event::CommitDelayed { .. }));
+            }
+            assert_eq!(delayed, 1, "one alarm for an outage");
             while let Some(event) = events.next().await {
                 assert!(!matches!(event, Event::TakenOver), "nothing was");
             }
