@@ -156,7 +156,7 @@ impl Replica {
             }
             // The intent may be in: the record says so by its stamp.
             Event::Swapped(Err(error)) if error.kind() == StoreErrorKind::Indeterminate => {
-                self.unwritable();
+                self.unwritable(&intent.base);
                 self.set(At::Acquiring(intent));
                 return Action::Load;
             }
@@ -169,7 +169,7 @@ impl Replica {
                 (!self.policy.may_regress, History::Unbroken)
             }
             Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
-                self.unwritable();
+                self.unwritable(&intent.base);
                 self.unsure = true;
                 return self.finish(Err(Failure::Store(error)));
             }
@@ -177,8 +177,7 @@ impl Replica {
         };
         let Intent { pending, asked, base, history: seen } = intent;
         let stamp = pending.stamp;
-        let over = self.attempt.as_ref().and_then(|attempt| attempt.over);
-        if matches!(base.state, State::InFlight { attempt } if Some(attempt) != over) {
+        if is_anothers(&base, self.attempt.as_ref()) {
             let gone = matches!(&self.seen, Some(Some(seen)) if seen.holder_gone.is_some());
             self.notes.push(Note::TakenOver { gone });
         }
@@ -204,8 +203,11 @@ impl Replica {
         self.exchange(Some(base), Some(stamp))
     }
 
-    fn unwritable(&mut self) {
-        if let Some(Some(seen)) = &mut self.seen {
+    /// The store did not take a write over another's attempt.
+    fn unwritable(&mut self, base: &Record) {
+        if let Some(Some(seen)) = &mut self.seen
+            && is_anothers(base, self.attempt.as_ref())
+        {
             seen.unwritable = true;
         }
     }
@@ -229,4 +231,10 @@ impl Replica {
             _ => Fate::Unknown { since: Some(ctx.now.monotonic()) },
         }
     }
+}
+
+/// Whether the record that an intent replaces has the attempt of another process.
+fn is_anothers(base: &Record, own: Option<&Attempt>) -> bool {
+    let over = own.and_then(|own| own.over);
+    matches!(base.state, State::InFlight { attempt } if Some(attempt) != over)
 }

@@ -9,7 +9,7 @@ use crate::version::Version;
 
 use super::action::{Action, Context};
 use super::failure::{Failure, LoginReason};
-use super::replica::{Replica, Seen};
+use super::replica::{Note, Replica, Seen};
 
 /// What is done with a refresh token after a refresh whose outcome nobody knows.
 ///
@@ -139,6 +139,9 @@ impl Replica {
                 let left = self.left_to_its_holder(seen, ctx);
                 if !own && !left.is_zero() {
                     return self.watch(seen.stamp, left);
+                }
+                if !own && matches!(seen.record.state, State::InFlight { .. }) {
+                    self.notes.push(Note::TakenOver { gone: seen.holder_gone.is_some() });
                 }
                 let reason = DeadReason::OutcomeUnknown;
                 let dead = seen.record.with_state(State::Dead { reason });
