@@ -26,6 +26,7 @@ mod or_login;
 mod regressions;
 pub(crate) mod rules;
 mod sharing;
+mod stood_still;
 mod store_outage;
 mod store_regressions;
 mod tiers;
