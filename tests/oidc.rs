@@ -271,7 +271,7 @@ async fn unanswered(held: &str, before: (&str, u64)) -> (u64, u64, bool) {
     let tokens =
         provider.manager(provider.log_in().await).clock(clock.clone()).build().expect("a manager");
     let client = provider.client(&tokens);
-    tokens.ready().await.expect("a token");
+    soon(tokens.ready()).await.expect("a token");
     provider.switch(held).await;
     let refresh = tokio::spawn({
         let tokens = tokens.clone();
@@ -296,7 +296,7 @@ async fn unanswered(held: &str, before: (&str, u64)) -> (u64, u64, bool) {
     for _ in 0..3 {
         assert_eq!(status(&client).await, 200);
         assert_eq!(
-            tokens.refresh_now().await.map_err(|error| error.kind()).err(),
+            soon(tokens.refresh_now()).await.map_err(|error| error.kind()).err(),
             Some(ErrorKind::OutcomeUnknown)
         );
     }
@@ -304,14 +304,14 @@ async fn unanswered(held: &str, before: (&str, u64)) -> (u64, u64, bool) {
 
     // It has ended: there is nothing left to lose.
     clock.advance(2 * AN_HOUR * SECOND);
-    let end = tokens.token().await;
+    let end = soon(tokens.token()).await;
     assert_eq!(provider.count("token_requests").await, requests + 1);
     let dead = end.as_ref().is_err_and(token_core::Error::needs_login);
     assert_eq!(end.is_ok(), !dead, "{end:?}");
     let counts = (provider.count("rotations").await, provider.count("reuse_detected").await);
 
     if dead {
-        tokens.login(provider.log_in().await).await.expect("a store");
+        soon(tokens.login(provider.log_in().await)).await.expect("a store");
     }
     assert_eq!(status(&client).await, 200);
     (counts.0, counts.1, dead)

@@ -101,7 +101,7 @@ where
         let answer: Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>> =
             Box::pin(async move {
                 let (head, body) = soon(answer).await?.into_parts();
-                let Ok(body) = body.collect().await;
+                let Ok(body) = soon(body.collect()).await;
                 Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
             });
         answer

@@ -5,6 +5,7 @@ mod login;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -25,7 +26,7 @@ use tower_token_refresh::TokenRefreshLayer;
 
 use crate::client::{Answer, ApiClient, TestBody};
 use crate::kit::{Http, Kit};
-use crate::soon;
+use crate::wait::{PATIENCE, soon};
 
 const CLIENT_ID: &str = "billing";
 const CLIENT_SECRET: &str = "billing-secret";
@@ -61,9 +62,20 @@ impl OidcProvider {
                 ErrorKind::NotFound => panic!("{MISSING}"),
                 _ => panic!("node did not start: {error}"),
             });
-        let mut line = String::new();
-        let stdout = process.stdout.as_mut().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let stdout = process.stdout.take().expect("it is piped");
+        let (sender, first) = mpsc::channel();
+        // In a thread, because nothing else ends a read that waits for ever.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = sender.send(BufReader::new(stdout).read_line(&mut line).map(|_| line));
+        });
+        let line = match first.recv_timeout(PATIENCE) {
+            Ok(line) => line.expect("a line"),
+            Err(_) => {
+                let _ = process.kill();
+                panic!("server.mjs did not say its URL within {PATIENCE:?}");
+            }
+        };
         let line: Value = serde_json::from_str(&line)
             .expect("server.mjs prints its URL; why it did not is on stderr");
         let url = line["url"].as_str().expect("a URL").to_owned();

@@ -1,6 +1,7 @@
 //! Waiting for what will happen, with an end to the patience.
 
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -9,15 +10,22 @@ use std::time::Duration;
 use token_core::event::{Event, Events};
 
 /// What waits longer than this waits for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Fails a test that would otherwise wait for ever. Nothing that is asserted depends on how long it is.
+/// Fails a test that would otherwise wait for ever, and says where. Nothing that is asserted depends on how long it is.
 ///
 /// # Panics
 ///
 /// The future did not end.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("done in time")
+#[track_caller]
+pub fn soon<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let place = Location::caller();
+    async move {
+        let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
+            panic!("waited in vain at {place}");
+        };
+        output
+    }
 }
 
 /// Waits for a state that nothing announces.
