@@ -49,6 +49,8 @@ pub(crate) enum Guard {
     TokenBucket,
     /// A dead grant is not presented again.
     DeadIsFinal,
+    /// Of the processes that find a grant dead, one logs in by itself.
+    OneLogin,
     /// An expired token is not sent.
     ExpiryChecked,
     /// A token goes to allowed origins only.
@@ -107,7 +109,7 @@ mod tests {
 
     use super::Guard;
     use crate::http::tests as http;
-    use crate::manager::tests::rules;
+    use crate::manager::tests::{or_login, rules};
     use crate::protocol::UnknownOutcome;
     use crate::protocol::explorer::{self, Scope, TWO};
     use crate::protocol::tests::{flights, settle, takeover, unknown_outcome};
@@ -148,6 +150,10 @@ mod tests {
         ),
         (Guard::SeedOnce, flights::a_seed_that_was_taken_over_never_overwrites_the_record),
         (Guard::DeadIsFinal, flights::a_dead_grant_is_not_presented_again),
+        (
+            Guard::OneLogin,
+            or_login::who_sees_another_process_find_the_token_dead_leaves_the_login_to_it,
+        ),
         (Guard::RejectedVersion, rules::a_late_refusal_of_a_token_that_was_replaced_causes_nothing),
         (Guard::SingleFlight, rules::a_thousand_callers_cause_one_refresh),
         (

@@ -54,9 +54,10 @@ pub trait Refresher: Send + Sync + 'static {
 
     /// Falls back to a login: where there is no refresh token, and once it has died.
     ///
-    /// The login is made by itself, so it must need nobody: a password, a client secret. It is tried once for each refresh
-    /// token that died: by the process that found it dead, and by others that share the grant only if it has no tokens after the
-    /// time of an attempt. Where several log in all the same, they go on from the tokens of one. If it is refused, as with a wrong password, it is not made again by itself. A
+    /// The login is made by itself, so it must need nobody: a password, a client secret. Of the processes that share the
+    /// grant one logs in, which the store decides; the others go on from its tokens, or take their turn after the time of an
+    /// attempt. A store that cannot be read keeps a grant with a seed from logging in: a refresh token that lives may be
+    /// there. If the login is refused, as with a wrong password, a process does not make it again by itself. A
     /// [`logout`](crate::TokenManager::logout) lasts, whatever login there is.
     ///
     /// # Example

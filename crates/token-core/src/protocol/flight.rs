@@ -27,6 +27,8 @@ pub(crate) struct Phase {
     pub(super) again: bool,
     /// Whether this flight was answered: it is over when that is stored.
     pub(super) answered: bool,
+    /// Whether it has written that it is about to log in.
+    pub(super) claimed: bool,
     pub(super) at: At,
 }
 
@@ -87,8 +89,14 @@ pub(super) struct Pending {
 impl Replica {
     /// Begins a flight. The caller sees to it that there is one at a time.
     pub(crate) fn begin(&mut self, demand: Demand, ctx: &Context<'_>) -> Action {
-        let at = At::Looking;
-        self.phase = Some(Phase { demand, asked: ctx.now, again: false, answered: false, at });
+        self.phase = Some(Phase {
+            demand,
+            asked: ctx.now,
+            again: false,
+            answered: false,
+            claimed: false,
+            at: At::Looking,
+        });
         // With an idle record at hand the intent itself finds out whether it is still current: one round trip less.
         if let Some(Some(seen)) = &self.seen
             && seen.record.state == State::Idle
@@ -230,7 +238,9 @@ impl Replica {
         if self.satisfies(&self.demand(), ctx.now) {
             return self.finish(Ok(()));
         }
-        let tokens = known.as_ref().map(|record| &record.tokens);
+        // What the store may hold beside the seed is to be asked first: a login would throw a refresh token away.
+        let seed = self.seed.as_ref().map(|seed| &seed.tokens);
+        let tokens = known.as_ref().map(|record| &record.tokens).or(seed);
         let dead = known.as_ref().is_some_and(|record| matches!(record.state, State::Dead { .. }));
         let untrusted = matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::Insecure);
         match (ctx.spends)(tokens) {
@@ -335,9 +345,10 @@ impl Replica {
     pub(super) fn wrote(&mut self, pending: Pending, ctx: &Context<'_>) {
         let Pending { stamp, record } = pending;
         let stored = Stored { stamp, record, history: History::Unbroken };
-        self.observe(Some(stored), self.asked(ctx), ctx.now);
+        let asked = self.asked(ctx);
+        self.observe(Some(stored), asked, ctx.now);
         if let Some(Some(seen)) = &mut self.seen {
-            seen.died_elsewhere = false;
+            seen.written = Some(asked.monotonic());
         }
     }
 

@@ -1,10 +1,13 @@
 //! A grant whose refresh token has died gets tokens by a login, where its refresher has one.
 
+use crate::guard::Guard;
 use crate::record::{DeadReason, Record, State};
 use crate::refresher::Spends;
+use crate::store::Expect;
 use crate::token::TokenSet;
 
 use super::action::{Action, Context};
+use super::failure::Failure;
 use super::replica::{Replica, Seen};
 
 /// Whether a login goes on from this record by itself. Not after a logout by hand, which is to last, nor where it is only a
@@ -26,17 +29,32 @@ impl Replica {
     /// Goes on from the record without its refresh token. The answer is the next generation, so that a login or a logout
     /// by hand, which begin an epoch, win over it.
     ///
-    /// Whoever found the token dead logs in; the others, who see that happen, leave it alone for as long as an attempt takes,
-    /// or each of them would log in at the same time.
+    /// One process logs in: the one that wrote the dead record last. It writes the same record again where it is not yet the
+    /// one, and whoever sees somebody else do that leaves the login to them for as long as an attempt takes.
     pub(super) fn log_in(&mut self, seen: &Seen, ctx: &Context<'_>) -> Action {
-        let over = seen.since.saturating_add(self.policy.longest_attempt());
-        let left = over.saturating_sub(ctx.now.monotonic());
-        if seen.died_elsewhere && !left.is_zero() {
+        if let Some(wait) = self.settle(seen, ctx) {
+            return wait;
+        }
+        let now = ctx.now.monotonic();
+        let age = seen.written.map(|written| now.saturating_sub(written));
+        if age.is_some_and(|age| age < self.policy.send_gate) || !Guard::OneLogin.on() {
+            let mut base = seen.record.with_state(State::Idle);
+            base.tokens.refresh_token = None;
+            base.tokens.refresh_expires = None;
+            return self.exchange(Some(base), None);
+        }
+        let left = seen.since.saturating_add(self.policy.longest_attempt()).saturating_sub(now);
+        if age.is_none() && !seen.first && !left.is_zero() {
             return self.watch(seen.stamp, left);
         }
-        let mut base = seen.record.with_state(State::Idle);
-        base.tokens.refresh_token = None;
-        base.tokens.refresh_expires = None;
-        self.exchange(Some(base), None)
+        if let (Some(took), true) = (age, self.claims_login()) {
+            return self.finish(Err(Failure::Late { took }));
+        }
+        self.prepare(Expect::Is(seen.stamp), seen.record.settling(false), None, ctx)
+    }
+
+    /// Notes that this flight writes that it is about to log in. Returns whether it did before.
+    fn claims_login(&mut self) -> bool {
+        self.phase.as_mut().is_some_and(|phase| std::mem::replace(&mut phase.claimed, true))
     }
 }

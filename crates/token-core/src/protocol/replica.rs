@@ -103,8 +103,10 @@ pub(super) struct Seen {
     pub(super) overdue: bool,
     /// The store did not take this process's own write over it: its holder may have been kept from writing too.
     pub(super) unwritable: bool,
-    /// Another process has just found its refresh token dead.
-    pub(super) died_elsewhere: bool,
+    /// It is the first record that was seen: nobody knows when it was written.
+    pub(super) first: bool,
+    /// When this process asked for the write of it, if it did (monotonic).
+    pub(super) written: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -262,9 +264,7 @@ impl Replica {
         self.learn(&record, now);
         self.seed_taken |= self.seed.as_ref().is_some_and(|own| record.knows_seed(own.fingerprint));
         let unsettled = record.settling || matches!(history, History::Broken(_));
-        let is_dead = |record: &Record| matches!(record.state, State::Dead { .. });
-        let lived = matches!(&self.seen, Some(Some(seen)) if !is_dead(&seen.record));
-        let died_elsewhere = lived && is_dead(&record) && !self.is_spent(&record);
+        let first = self.seen.is_none();
         self.seen = Some(Some(Seen {
             stamp,
             record,
@@ -275,7 +275,8 @@ impl Replica {
             holder_asked: None,
             overdue: false,
             unwritable: false,
-            died_elsewhere,
+            first,
+            written: None,
         }));
         true
     }

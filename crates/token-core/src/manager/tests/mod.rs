@@ -22,7 +22,7 @@ mod by_hand;
 mod every_order;
 mod faulty;
 mod lifetimes;
-mod or_login;
+pub(crate) mod or_login;
 mod regressions;
 pub(crate) mod rules;
 mod sharing;

@@ -215,7 +215,7 @@ fn a_store_that_fails_between_the_refusal_and_the_login_puts_the_login_off_and_n
 }
 
 #[test]
-fn of_two_processes_that_log_in_at_once_one_gives_way() {
+fn of_two_processes_that_start_with_a_dead_grant_one_logs_in() {
     run(async {
         let (clock, dead) = (ManualClock::new(), Script::new(Spends::RefreshToken));
         let store = TestStore { clock: Some(clock.clone()), ..TestStore::default() };
@@ -226,9 +226,8 @@ fn of_two_processes_that_log_in_at_once_one_gives_way() {
 
         let gate = Arc::new(Semaphore::new(0));
         let login = Script::with_gate(Spends::Nothing, Some(Arc::clone(&gate)));
-        let refresh = Script::new(Spends::RefreshToken);
         let start = || {
-            TokenManager::builder(refresh.clone().or_login(login.clone()))
+            TokenManager::builder(Script::new(Spends::RefreshToken).or_login(login.clone()))
                 .clock(clock.clone())
                 .store(store.clone())
                 .build()
@@ -237,26 +236,31 @@ fn of_two_processes_that_log_in_at_once_one_gives_way() {
         let both = [start(), start()];
         let callers = both.clone().map(|tokens| tokio::spawn(async move { tokens.token().await }));
         settle().await;
-        assert_eq!(login.calls(), 2);
+        assert_eq!(login.calls(), 1);
         gate.add_permits(10);
-        let mut served = Vec::new();
-        for caller in callers {
-            served.push(caller.await.unwrap().unwrap().expose_secret().to_owned());
-        }
         settle().await;
-        // Whoever was first, both go on from the same tokens, and nobody presents those that were dropped.
-        let newest = both[0].token().await.unwrap();
-        assert_eq!(both[1].token().await.unwrap().expose_secret(), newest.expose_secret());
-        assert!(served.contains(&newest.expose_secret().to_owned()), "{served:?}");
-        both[0].refresh_now().await.unwrap();
-        both[1].refresh_now().await.unwrap();
-        assert_eq!(refresh.presented()[0], newest.expose_secret().replace("at", "rt"));
-        assert_eq!(refresh.presented()[1], "rt-1");
+        clock.advance(Duration::from_secs(1));
+        for caller in callers {
+            assert_eq!(caller.await.unwrap().unwrap().expose_secret(), "at-1");
+        }
+        assert_eq!(login.calls(), 1);
+    });
+}
+
+/// The store may hold a refresh token that lives, beside which a login is a waste, and may end it.
+#[test]
+fn a_store_that_cannot_be_read_at_the_start_is_no_reason_to_log_in() {
+    run(async {
+        let grant = Grant::new();
+        grant.store.failing.store(usize::MAX, Ordering::SeqCst);
+        let tokens = grant.builder().seed(seed()).build().unwrap();
+        assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Store);
+        assert_eq!(grant.calls(), (0, 0));
     });
 }
 
 #[test]
-fn who_sees_another_process_find_the_token_dead_leaves_the_login_to_it() {
+pub(crate) fn who_sees_another_process_find_the_token_dead_leaves_the_login_to_it() {
     for comes_through in [true, false] {
         run(async {
             let clock = ManualClock::new();

@@ -9,7 +9,7 @@ use super::trace::state_in_words;
 use super::world::World;
 use crate::protocol::UnknownOutcome;
 use crate::protocol::replica::Demand;
-use crate::record::{Record, State};
+use crate::record::{DeadReason, Record, State};
 use crate::store::Stamp;
 use crate::token::TokenSet;
 use crate::version::Version;
@@ -37,11 +37,16 @@ pub(super) enum Broken {
     Needless,
     /// A dead grant was presented.
     DeadPresented,
+    /// A process logged in by itself while another was at it.
+    LoginTwice,
     /// A process has no token in the end, and nothing says why.
     NoToken,
     /// Something happens over and over.
     Busy,
 }
+
+/// A login by itself is over after 10 s, and the process that makes it wants 11 s for itself; clocks differ by a tenth.
+const LOGIN: Time = 9 * SECOND;
 
 impl World {
     /// Runs something that may forget tokens only for a reason.
@@ -159,6 +164,20 @@ impl World {
         }
     }
 
+    /// A process is about to log in by itself.
+    pub(super) fn judge_login(&mut self, n: usize) {
+        let (now, process) = (self.now, &self.processes[n]);
+        let who = (n, process.incarnation);
+        let last = self.last_login.replace((who, now));
+        let Some((other, at)) = last.filter(|(other, _)| *other != who) else { return };
+        // A store that fell back forgot who was at it, and who has just begun to look cannot know.
+        let known = self.regressed_at.is_none_or(|fell| fell + LOGIN < at)
+            && process.looks_since.is_some_and(|since| since + LOGIN < at);
+        if known && now < at + LOGIN {
+            self.fail(Broken::LoginTwice, || format!("p{n}, and p{} before", other.0));
+        }
+    }
+
     /// Whether an access token serves, and everybody could know that, whatever is wrong with their clocks.
     fn serves_for_sure(&self, access: usize) -> bool {
         let token = &self.server.access[access];
@@ -180,6 +199,9 @@ impl World {
     pub(super) fn check_process(&mut self, n: usize) {
         let now = self.now;
         let process = &mut self.processes[n];
+        if process.replica.seen.is_some() {
+            process.looks_since.get_or_insert(now);
+        }
         let newest = process.tokens().filter_map(refresh_of).max();
         if newest != process.holds.map(|(token, _)| token) {
             process.holds = newest.map(|token| (token, now));
@@ -208,6 +230,10 @@ impl World {
         let version = record.version;
         self.note(|_| format!("    stored: {version} {}", state_in_words(&record.state)));
         let intent = record.state == State::InFlight { attempt: stamp };
+        if before.as_ref().is_some_and(|(old, _)| *old != version) {
+            // That death is over.
+            self.last_login = None;
+        }
         if let Some((old, state)) = before {
             let dead = matches!(state, State::Dead { .. });
             if version < old {
@@ -241,13 +267,10 @@ impl World {
         let state = seen.map_or(&known.record.state, |seen| &seen.record.state);
         if let State::Dead { reason } = state {
             return match reason {
-                crate::record::DeadReason::LoggedOut => true,
-                crate::record::DeadReason::Refused => {
-                    login.is_some_and(|login| self.server.revoked[login])
-                }
-                crate::record::DeadReason::OutcomeUnknown => {
-                    self.scenario.rule == UnknownOutcome::RequireLogin
-                }
+                DeadReason::LoggedOut => true,
+                _ if self.scenario.logs_in => false,
+                DeadReason::Refused => login.is_some_and(|login| self.server.revoked[login]),
+                DeadReason::OutcomeUnknown => self.scenario.rule == UnknownOutcome::RequireLogin,
             };
         }
         self.is_satisfied(n)

@@ -9,6 +9,7 @@ use super::step::Slot;
 use super::world::World;
 use crate::clock::Moment;
 use crate::protocol::action::Event;
+use crate::protocol::log_in::logs_in;
 use crate::protocol::replica::{Demand, Replica, Stored};
 use crate::record::State;
 use crate::store::Stamp;
@@ -154,7 +155,9 @@ impl World {
             return Plan::Refresh(Demand { repair: true, ..Demand::default() });
         }
         let Some(known) = process.replica.known() else { return wait(LONGEST_SLEEP) };
-        let dead = matches!(known.record.state, State::Dead { .. });
+        let spends = self.scenario.spends();
+        let dead =
+            matches!(known.record.state, State::Dead { .. }) && !logs_in(&known.record, &spends);
         let Some(stale) = known.deadlines.stale.filter(|_| !dead) else {
             return wait(LONGEST_SLEEP);
         };

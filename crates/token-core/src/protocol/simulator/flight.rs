@@ -9,7 +9,7 @@ use crate::protocol::Failure;
 use crate::protocol::action::{Action, Context, Event};
 use crate::protocol::replica::{Demand, Note};
 use crate::record::State;
-use crate::refresher::{RefreshError, Spends};
+use crate::refresher::RefreshError;
 use crate::token::TokenSet;
 
 /// As `manager/driver.rs` has it.
@@ -27,10 +27,6 @@ pub(super) enum Boarded {
     Ready,
     Flight,
     Blocked,
-}
-
-pub(super) fn spends(_: Option<&TokenSet>) -> Spends {
-    Spends::RefreshToken
 }
 
 impl World {
@@ -57,6 +53,7 @@ impl World {
             return Boarded::Blocked;
         }
         let fresh = process.fresh();
+        let spends = self.scenario.spends();
         let ctx = Context { now, fresh, spends: &spends };
         let doing = Doing::Sleep { until: self.now };
         process.flight = Some(Flight { demand, watched: None, doing });
@@ -107,7 +104,7 @@ impl World {
     }
 
     fn send(&mut self, n: usize, tokens: &TokenSet) {
-        let Some(request) = self.request(n, tokens) else { return };
+        let request = self.request(n, tokens);
         let process = &mut self.processes[n];
         let sent = process.clock.at(self.now);
         let give_up = self.now + process.clock.takes(process.replica.policy.exchange_deadline);
@@ -168,6 +165,7 @@ impl World {
         let shown = self.traced().then(|| self.shown_event(&event));
         let process = &mut self.processes[n];
         let fresh = process.fresh();
+        let spends = self.scenario.spends();
         let ctx = Context { now: process.clock.at(now), fresh, spends: &spends };
         let acquiring = process.replica.is_acquiring();
         let action = process.replica.step(event, &ctx);

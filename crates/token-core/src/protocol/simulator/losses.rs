@@ -2,7 +2,7 @@
 
 use super::checks::Broken;
 use super::clock::{SECOND, Time};
-use super::network::Request;
+use super::network::Presentation;
 use super::process::Process;
 use super::world::World;
 use crate::protocol::UnknownOutcome;
@@ -90,8 +90,8 @@ impl World {
     }
 
     /// A login was revoked because a used refresh token was sent.
-    pub(super) fn judge_revocation(&mut self, request: &Request) {
-        let Request { process, refresh, sight, .. } = *request;
+    pub(super) fn judge_revocation(&mut self, process: usize, presentation: Presentation) {
+        let Presentation { refresh, sight, .. } = presentation;
         let login = self.server.refresh[refresh].login;
         let strict = self.scenario.rule == UnknownOutcome::RequireLogin;
         if strict && self.scenario.grace.is_none() && self.emptied_at.is_none() {

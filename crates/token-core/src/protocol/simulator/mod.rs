@@ -35,7 +35,7 @@
 //!
 //! # What is not modelled
 //!
-//! Grants that spend nothing, expiring refresh tokens, records that cannot be read, two grants in one store, callers that
+//! Grants that spend nothing (but for the login that a grant falls back to), expiring refresh tokens, records that cannot be read, two grants in one store, callers that
 //! go away, and managers without a driver. A network that duplicates or reorders is that of the answers and hints only.
 
 #![expect(clippy::large_enum_variant, reason = "there is one of each for a process")]

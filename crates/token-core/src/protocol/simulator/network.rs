@@ -17,14 +17,27 @@ pub(super) struct Request {
     pub(super) id: u64,
     pub(super) process: usize,
     pub(super) incarnation: u32,
-    pub(super) refresh: usize,
-    /// Its place among the presentations of that refresh token.
-    pub(super) presented: usize,
+    pub(super) asks: Asks,
     pub(super) sent: Time,
     pub(super) due: Time,
     /// When the server no longer acts on it.
     pub(super) bound: Time,
     pub(super) fault: Option<NetworkFault>,
+}
+
+/// What a request asks for new tokens with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asks {
+    Refresh(Presentation),
+    /// A password, or whatever else is not used up.
+    Login,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Presentation {
+    pub(super) refresh: usize,
+    /// Its place among the presentations of that refresh token.
+    place: usize,
     pub(super) sight: Sight,
 }
 
@@ -43,15 +56,16 @@ const fn drain() -> Time {
 }
 
 impl World {
-    /// A process sends these tokens. Returns the request's number.
-    pub(super) fn request(&mut self, n: usize, tokens: &TokenSet) -> Option<u64> {
-        let refresh = refresh_of(tokens)?;
-        let sight = match self.processes[n].sight.take() {
-            Some(sight) => sight,
-            None => self.sight(n, refresh),
+    /// A process sends these tokens, or its password where there is no refresh token. Returns the request's number.
+    pub(super) fn request(&mut self, n: usize, tokens: &TokenSet) -> u64 {
+        let (asks, again) = match refresh_of(tokens) {
+            Some(refresh) => self.present(n, refresh, access_of(tokens)),
+            None => {
+                self.judge_login(n);
+                self.note(|_| format!("p{n} logs in"));
+                (Asks::Login, false)
+            }
         };
-        self.judge_presentation(n, refresh, access_of(tokens));
-        let again = !self.server.refresh[refresh].presented.is_empty();
         let (now, id) = (self.now, self.next_request);
         self.next_request += 1;
         let process = &self.processes[n];
@@ -60,28 +74,38 @@ impl World {
         // A window counts when the request arrives: what is sent into one is not delayed for long.
         let hurried = again && self.scenario.grace.is_some();
         let bound = now + if hurried { SECOND } else { deadline + drain() };
-        let presented = self.server.refresh[refresh].presented.len();
-        self.server.refresh[refresh].presented.push(Presented {
-            process: n,
-            incarnation,
-            at: now,
-            harmless: false,
-            over: false,
-        });
-        self.note(|_| format!("p{n} sends refresh token {refresh}"));
         self.requests.push(Request {
             id,
             process: n,
             incarnation,
-            refresh,
-            presented,
+            asks,
             sent: now,
             due: now + LATENCY,
             bound,
             fault: None,
-            sight,
         });
-        Some(id)
+        id
+    }
+
+    /// A process sends this refresh token. Returns also whether anybody did before.
+    fn present(&mut self, n: usize, refresh: usize, access: Option<usize>) -> (Asks, bool) {
+        let sight = match self.processes[n].sight.take() {
+            Some(sight) => sight,
+            None => self.sight(n, refresh),
+        };
+        self.judge_presentation(n, refresh, access);
+        self.note(|_| format!("p{n} sends refresh token {refresh}"));
+        let incarnation = self.processes[n].incarnation;
+        let presented = &mut self.server.refresh[refresh].presented;
+        let place = presented.len();
+        presented.push(Presented {
+            process: n,
+            incarnation,
+            at: self.now,
+            harmless: false,
+            over: false,
+        });
+        (Asks::Refresh(Presentation { refresh, place, sight }), place > 0)
     }
 
     /// Something happens to the last request of a process, or to its answer.
@@ -132,9 +156,11 @@ impl World {
     /// A request is over without having been carried out.
     fn end(&mut self, at: usize, harmless: bool) -> Request {
         let request = self.requests.remove(at);
-        let presented = &mut self.server.refresh[request.refresh].presented[request.presented];
-        presented.over = true;
-        presented.harmless = harmless;
+        if let Asks::Refresh(Presentation { refresh, place, .. }) = request.asks {
+            let presented = &mut self.server.refresh[refresh].presented[place];
+            presented.over = true;
+            presented.harmless = harmless;
+        }
         request
     }
 
@@ -146,9 +172,35 @@ impl World {
 
     /// The server carries a request out, whether its sender waits or not.
     pub(super) fn serve(&mut self, at: usize) {
-        let request = self.end(at, false);
-        let Request { id, process, incarnation, refresh, sent, .. } = request;
-        let result = match self.server.serve(refresh, sent, self.now) {
+        let Request { id, process, incarnation, asks, sent, fault, .. } = self.end(at, false);
+        let result = match asks {
+            Asks::Refresh(presentation) => self.refresh(process, presentation, sent),
+            Asks::Login => {
+                let access = self.server.log_in(self.now);
+                self.note(|_| format!("the server answers login {access}"));
+                self.reached.sight("login by itself");
+                Ok(self.server.tokens(access, false))
+            }
+        };
+        let (due, result) = match fault {
+            Some(NetworkFault::LoseAnswer) => return,
+            Some(NetworkFault::DelayAnswer(time)) => (self.now + time, result),
+            Some(NetworkFault::FailAfter) => {
+                (self.now + LATENCY, Err(RefreshError::ambiguous("-")))
+            }
+            _ => (self.now + LATENCY, result),
+        };
+        self.answers.push(Answer { request: id, process, incarnation, due, result });
+    }
+
+    fn refresh(
+        &mut self,
+        process: usize,
+        presentation: Presentation,
+        sent: Time,
+    ) -> Result<TokenSet, RefreshError> {
+        let refresh = presentation.refresh;
+        match self.server.serve(refresh, sent, self.now) {
             Served::Answer { access, in_grace } => {
                 self.note(|world| {
                     let next = world.server.access[access].refresh;
@@ -160,19 +212,10 @@ impl World {
             Served::Revoked => Err(RefreshError::invalid_grant()),
             Served::Reuse => {
                 self.note(|_| format!("refresh token {refresh} was used already: revoked"));
-                self.judge_revocation(&request);
+                self.judge_revocation(process, presentation);
                 Err(RefreshError::invalid_grant())
             }
-        };
-        let (due, result) = match request.fault {
-            Some(NetworkFault::LoseAnswer) => return,
-            Some(NetworkFault::DelayAnswer(time)) => (self.now + time, result),
-            Some(NetworkFault::FailAfter) => {
-                (self.now + LATENCY, Err(RefreshError::ambiguous("-")))
-            }
-            _ => (self.now + LATENCY, result),
-        };
-        self.answers.push(Answer { request: id, process, incarnation, due, result });
+        }
     }
 
     /// An answer reaches its process, which may be paused; if it is gone or waits no longer, the answer is lost.

@@ -47,6 +47,8 @@ pub(super) struct Process {
     pub(super) holds: Option<(usize, Time)>,
     /// What was seen of the world when its intent was stored.
     pub(super) sight: Option<Sight>,
+    /// When it first saw what the store had.
+    pub(super) looks_since: Option<Time>,
     stamps: u64,
 }
 
@@ -155,6 +157,7 @@ impl Process {
             handed: None,
             holds: None,
             sight: None,
+            looks_since: None,
             stamps: 0,
         }
     }

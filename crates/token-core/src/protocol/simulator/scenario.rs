@@ -6,6 +6,8 @@ use super::clock::{SECOND, SkewedClock, Time};
 use super::server::{Grace, Rotation};
 use crate::freshness::Freshness;
 use crate::protocol::{GraceWindow, Policy, UnknownOutcome};
+use crate::refresher::Spends;
+use crate::token::TokenSet;
 
 pub(super) const EXCHANGE_DEADLINE: Duration = Duration::from_secs(10);
 pub(super) const SEND_GATE: Duration = Duration::from_secs(1);
@@ -30,6 +32,8 @@ pub(super) struct Scenario {
     /// Whether a process may be paused between the check of the send gate and the write of the request, which no client
     /// can close.
     pub(super) pause_before_send: bool,
+    /// Whether a grant whose refresh token has died logs in by itself.
+    pub(super) logs_in: bool,
     pub(super) moods: Moods,
 }
 
@@ -115,7 +119,22 @@ impl Scenario {
             begun: rng.u8(..3) > 0,
             pause_before_send: false,
             moods,
+            logs_in: rng.u8(..4) == 0,
         }
+    }
+
+    /// What an exchange presents.
+    pub(super) fn spends(&self) -> fn(Option<&TokenSet>) -> Spends {
+        fn refresh(_: Option<&TokenSet>) -> Spends {
+            Spends::RefreshToken
+        }
+        fn refresh_or_log_in(tokens: Option<&TokenSet>) -> Spends {
+            match tokens.and_then(TokenSet::refresh_token) {
+                Some(_) => Spends::RefreshToken,
+                None => Spends::Nothing,
+            }
+        }
+        if self.logs_in { refresh_or_log_in } else { refresh }
     }
 
     pub(super) fn policy(&self, host: usize) -> Policy {

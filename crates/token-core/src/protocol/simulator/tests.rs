@@ -53,6 +53,7 @@ const MISSED: &[(Guard, &[Broken])] = &[
     (Guard::KeepRefreshToken, &[Broken::NoToken, Broken::ThrownAway]),
     (Guard::SeedOnce, &[Broken::AvoidableLoss, Broken::ThrownAway, Broken::UnderWay]),
     (Guard::DeadIsFinal, &[Broken::DeadPresented]),
+    (Guard::OneLogin, &[Broken::LoginTwice]),
     (
         Guard::DurableIntent,
         &[Broken::UnderWay, Broken::TooEarly, Broken::SentAgain, Broken::AvoidableLoss],
