@@ -6,7 +6,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 /// hyper's connector.
 pub type Https = HttpsConnector<HttpConnector>;
 
-/// A connector with ring, and the certificates that browsers trust.
+/// A connector with aws-lc, and the certificates that browsers trust.
 pub fn connector() -> Https {
     let mut http = HttpConnector::new();
     http.enforce_http(false);

@@ -28,7 +28,7 @@ mod kit;
 /// Without --url it starts a server of its own. JWT_TOKEN is the JWT of a login, ended or not; it is needed once.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where the backend is. The reqwest of this example has no TLS: it reaches plain http on this machine.
+    /// Where the backend is.
     #[arg(long)]
     url: Option<String>,
 

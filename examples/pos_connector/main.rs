@@ -26,7 +26,7 @@ use self::connector::PosConnector;
 /// POS_PASSWORD_FILE name files of mode 0600.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where the backend is. The reqwest of this example has no TLS: it reaches plain http on this machine.
+    /// Where the backend is.
     #[arg(long)]
     url: Option<String>,
 

@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long, default_value = "memory")]
     pub(crate) store: Store,
 
-    /// What attaches and renews the tokens. The reqwest of this example has no TLS: it reaches plain http only.
+    /// What attaches and renews the tokens.
     #[arg(long, value_enum, default_value_t = Adapter::Tower)]
     pub(crate) adapter: Adapter,
 
