@@ -51,6 +51,8 @@ pub(crate) enum Guard {
     DeadIsFinal,
     /// Of the processes that find a grant dead, one logs in by itself.
     OneLogin,
+    /// One process asks for all also where an exchange uses nothing up.
+    Turn,
     /// An expired token is not sent.
     ExpiryChecked,
     /// A token goes to allowed origins only.
@@ -109,7 +111,7 @@ mod tests {
 
     use super::Guard;
     use crate::http::tests as http;
-    use crate::manager::tests::{or_login, rules};
+    use crate::manager::tests::{or_login, rules, turns};
     use crate::protocol::UnknownOutcome;
     use crate::protocol::explorer::{self, Scope, TWO};
     use crate::protocol::tests::{flights, settle, takeover, unknown_outcome};
@@ -154,6 +156,7 @@ mod tests {
             Guard::OneLogin,
             or_login::who_sees_another_process_find_the_token_dead_leaves_the_login_to_it,
         ),
+        (Guard::Turn, turns::of_two_processes_one_asks_though_nothing_is_used_up),
         (Guard::RejectedVersion, rules::a_late_refusal_of_a_token_that_was_replaced_causes_nothing),
         (Guard::SingleFlight, rules::a_thousand_callers_cause_one_refresh),
         (

@@ -71,6 +71,11 @@ impl TokenSet {
         }
     }
 
+    /// Whether there is neither token.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.access_token.is_none() && self.refresh_token.is_none()
+    }
+
     /// Sets the refresh token.
     #[must_use]
     pub fn with_refresh_token(mut self, refresh_token: impl Into<RefreshToken>) -> Self {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::days_left::days_between;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::protocol::{Demand, Replica, Warning, cannot_refresh, logs_in, warning};
+use crate::protocol::{Demand, Warning, cannot_refresh, logs_in, warning};
 use crate::record::State as RecordState;
 use crate::store::Stamp;
 use crate::token::TokenSet;
@@ -105,10 +105,9 @@ impl Inner {
             }
             // Its write is there before its answer is: the flight will tell.
             let own = current.as_ref().is_some_and(|found| state.replica.is_writing(found.stamp));
-            let version = |replica: &Replica| replica.known().map(|known| known.record.version);
-            let before = version(&state.replica);
+            let before = state.replica.known_version();
             let news = state.replica.observe(current, asked, self.clock.now());
-            let after = version(&state.replica);
+            let after = state.replica.known_version();
             if after != before {
                 // What failed for the tokens before may work for these. Another's failure is a write too, and no news.
                 state.backoff.clear();

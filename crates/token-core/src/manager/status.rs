@@ -143,6 +143,7 @@ impl Inner {
                 Health::NeedsLogin
             }
             None => Health::Unknown,
+            Some(known) if known.record.tokens.is_empty() => Health::Unknown,
             Some(known) if !has_token || known.deadlines.is_expired(now) => Health::Expired,
             Some(known) if known.deadlines.is_stale(now) => Health::Stale,
             Some(_) => Health::Valid,

@@ -13,6 +13,7 @@ use crate::version::Version;
 use super::action::{Action, Context, Event, Swapped};
 use super::flight::{At, COMMIT_PAUSE, LONGEST_COMMIT_PAUSE, Pending};
 use super::replica::{Attempt, Fate, Known, Note, Replica};
+use super::turn::spends_token;
 
 impl Replica {
     /// The exchange succeeded. From here on this process holds the only copy of the live token.
@@ -26,7 +27,8 @@ impl Replica {
         let sent = self.issued(base.as_ref(), sent);
         let tokens = tokens.anchored(sent);
         let record = match &base {
-            None => Record::brought(Version::FIRST, tokens, sent.wall()),
+            // The store may have a record without tokens by now, which another's turn was taken over.
+            None => Record::brought(Version::FIRST.next_generation(), tokens, sent.wall()),
             Some(base) => {
                 let tokens = if Guard::KeepRefreshToken.on() {
                     tokens.inherit(&base.tokens)
@@ -46,6 +48,7 @@ impl Replica {
             version,
             presented,
             over: None,
+            earlier: None,
             fate: Fate::Answered { record: Box::new(record.clone()), sent },
         });
         if let Some(phase) = &mut self.phase {
@@ -93,10 +96,11 @@ impl Replica {
         }
         // Somebody else presented the same token and was answered, or went on from this very answer, whose commit was
         // made though that was not heard of. A later generation lives; of two equal ones, the server's last answer.
+        let used_up = spends_token(&new, ctx).then_some(Note::Sibling);
         if held.version > new.version || held.obtained_at >= new.obtained_at {
-            return self.discard(Note::Sibling, ctx);
+            return self.discard(used_up, ctx);
         }
-        self.notes.push(Note::Sibling);
+        self.notes.extend(used_up);
         let new = Record { version: held.version.next_generation(), ..new };
         self.commit(Expect::Is(current.stamp), new, pause, ctx)
     }
@@ -121,8 +125,8 @@ impl Replica {
         self.attempt.as_ref().is_some_and(|attempt| attempt.is_about(held))
     }
 
-    fn discard(&mut self, note: Note, ctx: &Context<'_>) -> Action {
-        self.notes.push(note);
+    fn discard(&mut self, note: impl Into<Option<Note>>, ctx: &Context<'_>) -> Action {
+        self.notes.extend(note.into());
         self.attempt = None;
         self.decide(ctx)
     }

@@ -10,7 +10,7 @@ use crate::version::Version;
 use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
 use super::log_in::logs_in;
-use super::replica::{Attempt, Demand, Fate, History, Known, Note, Replica, Stored};
+use super::replica::{Attempt, Demand, Fate, History, Note, Replica, Stored};
 
 /// The first pause between two tries to store an answer, and the longest: a store that works again is to have the answer
 /// before others write there.
@@ -199,7 +199,7 @@ impl Replica {
             return self.finish(Err(Failure::needs_login(LoginReason::Dead(reason))));
         }
         match (ctx.spends)(Some(&seen.record.tokens)) {
-            Spends::Nothing | Spends::Reusable => self.exchange(Some(seen.record), None),
+            Spends::Nothing | Spends::Reusable => self.take_turn(&seen, ctx),
             Spends::RefreshToken => match self.settle(&seen, ctx) {
                 Some(wait) => wait,
                 None => self.decide_to_spend(&seen, ctx),
@@ -224,7 +224,7 @@ impl Replica {
             return self.prepare(Expect::Absent, record, note, ctx);
         }
         match (ctx.spends)(None) {
-            Spends::Nothing => self.exchange(None, None),
+            Spends::Nothing => self.take_first_turn(ctx),
             Spends::RefreshToken | Spends::Reusable => {
                 self.finish(Err(Failure::needs_login(LoginReason::NoGrant)))
             }
@@ -333,10 +333,9 @@ impl Replica {
 
     /// Takes in what the last action found in the store.
     pub(super) fn saw(&mut self, current: Option<Stored>, ctx: &Context<'_>) {
-        let version = |known: &Option<Known>| known.as_ref().map(|known| known.record.version);
-        let before = version(&self.known);
+        let before = self.known_version();
         self.observe(current, self.asked(ctx), ctx.now);
-        if let Some(after) = version(&self.known).filter(|_| version(&self.known) != before) {
+        if let Some(after) = self.known_version().filter(|after| Some(*after) != before) {
             self.notes.push(Note::Adopted(after));
         }
     }

@@ -26,6 +26,7 @@ mod present;
 mod replica;
 mod seed;
 mod settle;
+mod turn;
 mod unanswered;
 mod unknown_outcome;
 

@@ -10,6 +10,7 @@ use super::action::{Action, Context, Event, Swapped};
 use super::failure::{Failure, LoginReason};
 use super::flight::{At, Intent, Pending};
 use super::replica::{Attempt, Fate, History, Note, Replica, Seen};
+use super::turn::spends_token;
 
 /// How often the store is asked whether the holder of an attempt is still there.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
@@ -54,15 +55,7 @@ impl Replica {
     fn wait_for_holder(&mut self, seen: &Seen, attempt: Stamp, ctx: &Context<'_>) -> Action {
         let now = ctx.now.monotonic();
         if let Some(left) = self.quarantined(seen, ctx) {
-            let asks = self.policy.tells_dead_holder && seen.holder_gone.is_none();
-            let asked_lately = |asked: Duration| now < asked.saturating_add(ASK_AGAIN);
-            if asks && !seen.holder_asked.is_some_and(asked_lately) {
-                self.set(At::Asking { attempt });
-                return Action::AskHolder { attempt };
-            }
-            let at_most = if asks { left.min(ASK_AGAIN) } else { left };
-            let until_overdue = self.until_overdue(ctx);
-            return self.watch(seen.stamp, at_most.min(until_overdue));
+            return self.watch_holder(seen, attempt, left, ctx);
         }
         if seen.unwritable && seen.holder_gone.is_none() && Guard::SettleBarrier.on() {
             // Its holder may have the answer, and was kept from storing it as this process was kept from this write. Now it
@@ -71,6 +64,26 @@ impl Replica {
             return self.prepare(Expect::Is(seen.stamp), record, None, ctx);
         }
         self.outcome_unknown(seen, false, now, ctx)
+    }
+
+    /// Waits for the holder of another's attempt, at most so long, and asks from time to time whether it is still there.
+    pub(super) fn watch_holder(
+        &mut self,
+        seen: &Seen,
+        attempt: Stamp,
+        left: Duration,
+        ctx: &Context<'_>,
+    ) -> Action {
+        let now = ctx.now.monotonic();
+        let asks = self.policy.tells_dead_holder && seen.holder_gone.is_none();
+        let asked_lately = |asked: Duration| now < asked.saturating_add(ASK_AGAIN);
+        if asks && !seen.holder_asked.is_some_and(asked_lately) {
+            self.set(At::Asking { attempt });
+            return Action::AskHolder { attempt };
+        }
+        let at_most = if asks { left.min(ASK_AGAIN) } else { left };
+        let until_overdue = self.until_overdue(ctx);
+        self.watch(seen.stamp, at_most.min(until_overdue))
     }
 
     /// How long it is until a holder that lives must have ended its attempt; that it did not is told once.
@@ -137,9 +150,13 @@ impl Replica {
         let record = base.with_state(State::InFlight { attempt: ctx.fresh });
         let over = base.attempt().filter(|attempt| self.is_own(*attempt));
         let fate = self.unsent(&base, ctx);
+        let earlier = match fate {
+            Fate::Unknown { since } if self.is_spent(&base) => since,
+            _ => None,
+        };
         let presented = base.tokens.refresh_token.clone();
-        self.attempt =
-            Some(Attempt { id: ctx.fresh, version: base.version, presented, over, fate });
+        let (id, version) = (ctx.fresh, base.version);
+        self.attempt = Some(Attempt { id, version, presented, over, earlier, fate });
         let pending = Pending { stamp: ctx.fresh, record };
         let swap = pending.swap(Expect::Is(seen.stamp));
         let history = seen.history.clone();
@@ -170,8 +187,7 @@ impl Replica {
             }
             Event::Swapped(Err(error)) | Event::Loaded(Err(error)) => {
                 self.unwritable(&intent.base);
-                self.unsure = true;
-                return self.finish(Err(Failure::Store(error)));
+                return self.without_store(error, ctx);
             }
             Event::Exchanged { .. } | Event::Holder(_) | Event::Woken => return self.look(),
         };
@@ -182,6 +198,9 @@ impl Replica {
             self.notes.push(Note::TakenOver { gone });
         }
         self.wrote(pending, ctx);
+        if !spends_token(&base, ctx) {
+            return self.send(base, stamp);
+        }
         if history.is_news_after(&seen) && Guard::SettleBarrier.on() {
             // It did so after it was looked at, so this may not be the newest refresh token.
             let base = base.settling(true);
@@ -197,10 +216,12 @@ impl Replica {
         if age >= self.policy.send_gate && Guard::SendGate.on() {
             return self.close(Expect::Is(stamp), base, Failure::Late { took: age }, ctx);
         }
-        if let Some(attempt) = &mut self.attempt {
-            attempt.fate = Fate::Unknown { since: None };
-        }
-        self.exchange(Some(base), Some(stamp))
+        self.send(base, stamp)
+    }
+
+    fn send(&mut self, base: Record, intent: Stamp) -> Action {
+        self.settle_attempt(Fate::Unknown { since: None });
+        self.exchange(Some(base), Some(intent))
     }
 
     /// The store did not take a write over another's attempt.
@@ -221,13 +242,16 @@ impl Replica {
     /// What is known of a refresh token that an attempt over this record did not send: if somebody had sent it before,
     /// nobody knows still what came of that.
     pub(super) fn unsent(&self, base: &Record, ctx: &Context<'_>) -> Fate {
-        match (&base.state, &self.attempt) {
-            (State::Idle | State::Dead { .. }, _) => Fate::NotSpent,
-            (_, Some(Attempt { version, fate: Fate::Unknown { since: Some(since) }, .. }))
-                if *version == base.version =>
-            {
-                Fate::Unknown { since: Some(*since) }
+        let own = self.attempt.as_ref().filter(|_| self.is_spent(base));
+        match (&base.state, own.map(|own| (&own.fate, own.earlier))) {
+            (_, Some((Fate::Unknown { since: since @ Some(_) }, _))) => {
+                Fate::Unknown { since: *since }
             }
+            // The record does not say so any more, but this process did send it before.
+            (State::Idle | State::Dead { .. }, Some((_, since @ Some(_)))) => {
+                Fate::Unknown { since }
+            }
+            (State::Idle | State::Dead { .. }, _) => Fate::NotSpent,
             _ => Fate::Unknown { since: Some(ctx.now.monotonic()) },
         }
     }

@@ -124,6 +124,8 @@ pub(super) struct Attempt {
     pub(super) presented: Option<RefreshToken>,
     /// An earlier attempt of this process with the same token, whose outcome is unknown.
     pub(super) over: Option<Stamp>,
+    /// When hope for an answer to such an attempt ended (monotonic), whatever the record says of it by now.
+    pub(super) earlier: Option<Duration>,
     pub(super) fate: Fate,
 }
 
@@ -183,6 +185,12 @@ impl Replica {
     /// The newest tokens known.
     pub(crate) fn known(&self) -> Option<&Known> {
         self.known.as_ref()
+    }
+
+    /// The version of the newest tokens known.
+    pub(crate) fn known_version(&self) -> Option<Version> {
+        let known = self.known.as_ref().filter(|known| !known.record.tokens.is_empty());
+        known.map(|known| known.record.version)
     }
 
     /// What the store said of its history when it was last looked at.

@@ -31,6 +31,11 @@ impl Replica {
         let Some(stamp) = intent else {
             return self.finish(Err(Failure::Refresh(error)));
         };
+        if spends != Spends::RefreshToken {
+            self.settle_attempt(Fate::NotSpent);
+            let idle = base.with_state(State::Idle);
+            return self.close(Expect::Is(stamp), idle, Failure::Refresh(error), ctx);
+        }
         if error.outcome() != Outcome::Ambiguous {
             let fate = self.unsent(&base, ctx);
             self.settle_attempt(fate);

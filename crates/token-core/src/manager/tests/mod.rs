@@ -30,6 +30,7 @@ mod stood_still;
 mod store_outage;
 mod store_regressions;
 mod tiers;
+pub(crate) mod turns;
 
 /// Runs a test on one thread, so that a guard switched off there is off for all of it.
 pub(super) fn run<T>(test: impl Future<Output = T>) -> T {

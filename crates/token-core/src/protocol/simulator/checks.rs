@@ -1,8 +1,8 @@
 //! What must never be, whatever happens.
 
 use super::clock::{SECOND, Time};
-use super::process::Process;
-use super::scenario::Scenario;
+use super::process::{Doing, Process};
+use super::scenario::{SEND_GATE, Scenario};
 use super::server::{Grace, Rotation, access_of, refresh_of};
 use super::step::Slot;
 use super::trace::state_in_words;
@@ -37,27 +37,34 @@ pub(super) enum Broken {
     Needless,
     /// A dead grant was presented.
     DeadPresented,
-    /// A process logged in by itself while another was at it.
-    LoginTwice,
+    /// A process asked for tokens out of its turn, while another was at it.
+    OutOfTurn,
     /// A process has no token in the end, and nothing says why.
     NoToken,
     /// Something happens over and over.
     Busy,
 }
 
-/// A login by itself is over after 10 s, and the process that makes it wants 11 s for itself; clocks differ by a tenth.
-const LOGIN: Time = 9 * SECOND;
+/// A turn is over after 10 s, and the process whose it is wants 11 s for itself; clocks differ by a tenth.
+const TURN: Time = 9 * SECOND;
 
 impl World {
     /// Runs something that may forget tokens only for a reason.
     pub(super) fn guarded(&mut self, act: impl FnOnce(&mut Self) -> bool) -> bool {
         let before = self.newest();
         let known = before.and_then(|(_, login)| login).filter(|login| self.is_held(*login));
+        // A login by itself takes the place of what nobody is to present any more, live or not.
+        let given_up = self.scenario.logs_in
+            && self
+                .store
+                .current()
+                .is_some_and(|kept| matches!(kept.record.state, State::Dead { .. }));
         self.sibling = false;
         let acted = act(self);
         // A login, a seed or a logout starts another epoch, and may forget.
         let epoch = |newest: Option<(Version, _)>| newest.map(|(version, _)| version.epoch());
         if let Some(login) = known
+            && !given_up
             && !self.server.revoked[login]
             && !self.is_known(login)
             && epoch(self.newest()) == epoch(before)
@@ -164,17 +171,38 @@ impl World {
         }
     }
 
-    /// A process is about to log in by itself.
-    pub(super) fn judge_login(&mut self, n: usize) {
+    /// A process is about to log in by itself, or to send a refresh token that may be used again.
+    pub(super) fn judge_turn(&mut self, n: usize, refresh: Option<usize>) {
         let (now, process) = (self.now, &self.processes[n]);
         let who = (n, process.incarnation);
-        let last = self.last_login.replace((who, now));
-        let Some((other, at)) = last.filter(|(other, _)| *other != who) else { return };
+        let last = self.last_turn.replace((who, refresh, now));
+        let at_it = |(n, incarnation): (usize, u32)| {
+            let other = &self.processes[n];
+            let flight = other.flight.as_ref().map(|flight| &flight.doing);
+            other.incarnation == incarnation && matches!(flight, Some(Doing::Exchange(_)))
+        };
+        let last =
+            last.filter(|(other, with, _)| *with == refresh && *other != who && at_it(*other));
+        let Some((other, _, at)) = last else { return };
         // A store that fell back forgot who was at it, and who has just begun to look cannot know.
-        let known = self.regressed_at.is_none_or(|fell| fell + LOGIN < at)
-            && process.looks_since.is_some_and(|since| since + LOGIN < at);
-        if known && now < at + LOGIN {
-            self.fail(Broken::LoginTwice, || format!("p{n}, and p{} before", other.0));
+        let known = self.regressed_at.is_none_or(|fell| fell + TURN < at)
+            && process.looks_since.is_some_and(|since| since + TURN < at);
+        if known && now < at + TURN {
+            self.fail(Broken::OutOfTurn, || format!("p{n}, and p{} before", other.0));
+        }
+    }
+
+    /// A process is about to send a refresh token that may be used again. One that the store fails, or that stood still, asks
+    /// whether it is its turn or not.
+    pub(super) fn judge_shared(&mut self, n: usize, refresh: usize) {
+        let process = &self.processes[n];
+        let seen = process.replica.seen.as_ref().and_then(Option::as_ref);
+        let now = process.clock.at(self.now).monotonic();
+        let in_time = seen.and_then(|seen| seen.written).is_some_and(|at| now < at + SEND_GATE);
+        if in_time && self.now >= process.last_hindered(self.now) + TURN {
+            self.judge_turn(n, Some(refresh));
+        } else {
+            self.last_turn = None;
         }
     }
 
@@ -232,7 +260,7 @@ impl World {
         let intent = record.state == State::InFlight { attempt: stamp };
         if before.as_ref().is_some_and(|(old, _)| *old != version) {
             // That death is over.
-            self.last_login = None;
+            self.last_turn = None;
         }
         if let Some((old, state)) = before {
             let dead = matches!(state, State::Dead { .. });

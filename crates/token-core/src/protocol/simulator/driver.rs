@@ -10,7 +10,7 @@ use super::world::World;
 use crate::clock::Moment;
 use crate::protocol::action::Event;
 use crate::protocol::log_in::logs_in;
-use crate::protocol::replica::{Demand, Replica, Stored};
+use crate::protocol::replica::{Demand, Stored};
 use crate::record::State;
 use crate::store::Stamp;
 
@@ -109,10 +109,9 @@ impl World {
         if process.replica.stamp() != seen {
             return true;
         }
-        let version = |replica: &Replica| replica.known().map(|known| known.record.version);
-        let before = version(&process.replica);
+        let before = process.replica.known_version();
         let news = process.replica.observe(current, asked, process.clock.at(now));
-        if version(&process.replica) != before {
+        if process.replica.known_version() != before {
             process.backoff.clear();
         }
         if news {

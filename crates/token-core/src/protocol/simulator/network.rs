@@ -61,7 +61,7 @@ impl World {
         let (asks, again) = match refresh_of(tokens) {
             Some(refresh) => self.present(n, refresh, access_of(tokens)),
             None => {
-                self.judge_login(n);
+                self.judge_turn(n, None);
                 self.note(|_| format!("p{n} logs in"));
                 (Asks::Login, false)
             }
@@ -93,6 +93,9 @@ impl World {
             Some(sight) => sight,
             None => self.sight(n, refresh),
         };
+        if self.scenario.reusable {
+            self.judge_shared(n, refresh);
+        }
         self.judge_presentation(n, refresh, access);
         self.note(|_| format!("p{n} sends refresh token {refresh}"));
         let incarnation = self.processes[n].incarnation;

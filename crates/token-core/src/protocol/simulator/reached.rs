@@ -172,7 +172,7 @@ fn at_name(replica: &Replica) -> &'static str {
         Some(At::Asking { .. }) => "asking",
         Some(At::Acquiring { .. }) => "acquiring",
         Some(At::Exchanging { intent: Some(_), .. }) => "exchanging",
-        Some(At::Exchanging { intent: None, .. }) => "logging in",
+        Some(At::Exchanging { intent: None, .. }) => "exchanging, no intent",
         Some(At::Reloading { .. }) => "reloading",
         Some(At::Committing { confirming: false, .. }) => "committing",
         Some(At::Committing { confirming: true, .. }) => "confirming",

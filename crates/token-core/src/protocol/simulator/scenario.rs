@@ -34,6 +34,8 @@ pub(super) struct Scenario {
     pub(super) pause_before_send: bool,
     /// Whether a grant whose refresh token has died logs in by itself.
     pub(super) logs_in: bool,
+    /// Whether the processes know that the server takes a refresh token again and again, as it does where it does not rotate.
+    pub(super) reusable: bool,
     pub(super) moods: Moods,
 }
 
@@ -103,6 +105,7 @@ impl Scenario {
             _ => None,
         };
         let may_empty = may_regress && rng.bool();
+        let reusable = rotation != Rotation::Rotate && rng.bool();
         Self {
             hosts,
             rule: match rng.u8(..4) {
@@ -119,7 +122,8 @@ impl Scenario {
             begun: rng.u8(..3) > 0,
             pause_before_send: false,
             moods,
-            logs_in: rng.u8(..4) == 0,
+            logs_in: rng.u8(..4) == 0 && !reusable,
+            reusable,
         }
     }
 
@@ -134,7 +138,14 @@ impl Scenario {
                 None => Spends::Nothing,
             }
         }
-        if self.logs_in { refresh_or_log_in } else { refresh }
+        fn use_again(_: Option<&TokenSet>) -> Spends {
+            Spends::Reusable
+        }
+        match self {
+            Self { reusable: true, .. } => use_again,
+            Self { logs_in: true, .. } => refresh_or_log_in,
+            _ => refresh,
+        }
     }
 
     pub(super) fn policy(&self, host: usize) -> Policy {

@@ -53,7 +53,8 @@ const MISSED: &[(Guard, &[Broken])] = &[
     (Guard::KeepRefreshToken, &[Broken::NoToken, Broken::ThrownAway]),
     (Guard::SeedOnce, &[Broken::AvoidableLoss, Broken::ThrownAway, Broken::UnderWay]),
     (Guard::DeadIsFinal, &[Broken::DeadPresented]),
-    (Guard::OneLogin, &[Broken::LoginTwice]),
+    (Guard::OneLogin, &[Broken::OutOfTurn]),
+    (Guard::Turn, &[Broken::OutOfTurn]),
     (
         Guard::DurableIntent,
         &[Broken::UnderWay, Broken::TooEarly, Broken::SentAgain, Broken::AvoidableLoss],

@@ -33,8 +33,8 @@ pub(super) struct World {
     pub(super) next_request: u64,
     pub(super) regressed_at: Option<Time>,
     pub(super) emptied_at: Option<Time>,
-    /// Who last logged in by itself, and when.
-    pub(super) last_login: Option<((usize, u32), Time)>,
+    /// Who last asked for tokens with what is not used up, with which refresh token if any, and when.
+    pub(super) last_turn: Option<((usize, u32), Option<usize>, Time)>,
     /// How far the wall clocks ever were behind and ahead.
     pub(super) behind: i64,
     pub(super) ahead: i64,
@@ -79,7 +79,7 @@ impl World {
             next_request: 0,
             regressed_at: None,
             emptied_at: None,
-            last_login: None,
+            last_turn: None,
             behind: ahead().min().unwrap_or_default(),
             ahead: ahead().max().unwrap_or_default(),
             sibling: false,
