@@ -11,7 +11,7 @@ use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
 use super::pointer::{self, Pointer};
-use crate::refresher::{Outcome, RefreshError};
+use crate::refresher::{OAuthError, Outcome, RefreshError};
 use crate::token::TokenSet;
 
 impl Description {
@@ -48,7 +48,7 @@ impl Description {
         let error = refused(answer, code.as_deref(), self.stake(ask), now);
         // A server that says so in its own way refuses who logs in: another try would lock the account.
         let refuses = matches!(status.as_u16(), 400 | 401 | 403 | 422);
-        if ask == Ask::Login && refuses && code.is_none() {
+        if ask == Ask::Login && refuses && !code.as_deref().is_some_and(is_of_rfc_6749) {
             let message =
                 "the login was refused; check its credentials, and that the account is active";
             return Err(RefreshError::configuration(message).with_status(status));
@@ -160,6 +160,13 @@ impl Refusal {
         }
         error
     }
+}
+
+/// Whether RFC 6749 says what this code means (§5.2, and §4.1.2.1 for a server that cannot now). Many servers write a text of
+/// their own into `error`, such as the status once more.
+fn is_of_rfc_6749(code: &str) -> bool {
+    matches!(code, "server_error" | "temporarily_unavailable")
+        || !matches!(OAuthError::from_code(code), OAuthError::Other(_))
 }
 
 fn is_page(answer: &Response<Bytes>, text: &str) -> bool {
