@@ -180,6 +180,7 @@ fn a_secret_in_so_many_words_is_refused_and_not_shown() {
         "bearer = \"CANARY\"",
         "json = { field = \"eyJCANARY.eyJCANARY.CANARY\" }",
         "bearer = [\"CANARY\"]",
+        "bearer = { from = \"CANARY\" }",
         "json = \"CANARY\"",
         "password = \"CANARY\"",
         "json = { password = \"CANARY",
