@@ -44,6 +44,7 @@ fn a_mistake_is_refused_with_its_line_and_its_mend() {
         ("refresh = { url = \"/r\", header = { \"a b\" = \"x\" } }", 2, "no header's name"),
         ("refresh = { url = \"/r\", header = { host = \"x\" } }", 2, "the HTTP client's own"),
         ("refresh = { url = \"/r\", header = { x-a = \"\\u0000\" } }", 2, "no header can carry"),
+        ("refresh = { url = \"/r\", header = { X-A = \"1\", x-a = \"2\" } }", 2, "is there twice"),
         (
             "refresh = { url = \"/r\", header = { authorization = { env = \"X\" } }, bearer = { env = \"X\" } }",
             2,
@@ -113,7 +114,15 @@ fn a_mistake_is_refused_with_its_line_and_its_mend() {
         ("success = { status = [] }", 2, "between 100 and 599"),
         ("success = { status = \"ok\" }", 2, "or a list of them"),
         ("success = { redirect = \"login\" }", 2, "known by its path"),
+        ("success = { redirect = \"/login?next=/\" }", 2, "known by its path"),
+        (
+            "success = { redirect = \"/login\", status = [200, 401] }",
+            2,
+            "has a status of 300 to 399",
+        ),
         ("success = { header = { name = \"a b\" } }", 2, "no header's name"),
+        ("success = { json = { at = \"/x\", is = [] } }", 2, "at least one value"),
+        ("success = { json = { at = \"/x\", is_not = [] } }", 2, "at least one value"),
         ("success = { json = { at = \"/x\", is = 1, is_not = 2 } }", 2, "leave `is_not` out"),
         (
             "refusal = [{ when = { status = 400 }, outcome = \"not-sent\" }]",
@@ -131,6 +140,7 @@ fn a_mistake_is_refused_with_its_line_and_its_mend() {
         ("schedule = { every = \"6 days\" }", 2, "as in \"30m\""),
         ("schedule = { refresh_before = \"0s\" }", 2, "above zero"),
         ("api = { header = \"x y\" }", 2, "no header's name"),
+        ("api = { header = \"Content-Length\" }", 2, "the HTTP client's own"),
         ("api = { scheme = \"two words\" }", 2, "no authentication scheme"),
         ("api = { probe = \"http://a.example/\" }", 2, "plain http"),
         ("api = { refused = [{}] }", 2, "would fit every answer"),
