@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 
-use super::super::answer::refused;
+use super::super::answer::{refused, refused_login};
 use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
 use super::pointer::{self, Pointer};
-use crate::refresher::{OAuthError, Outcome, RefreshError};
+use crate::refresher::{Outcome, RefreshError};
 use crate::token::TokenSet;
 
 impl Description {
@@ -46,14 +46,8 @@ impl Description {
             return Err(self.failed_success(answer, text));
         }
         let error = refused(answer, code.as_deref(), self.stake(ask), now);
-        // A server that says so in its own way refuses who logs in: another try would lock the account.
-        let refuses = matches!(status.as_u16(), 400 | 401 | 403 | 422);
-        if ask == Ask::Login && refuses && !code.as_deref().is_some_and(is_of_rfc_6749) {
-            let message =
-                "the login was refused; check its credentials, and that the account is active";
-            return Err(RefreshError::configuration(message).with_status(status));
-        }
-        Err(error)
+        let login = (ask == Ask::Login).then(|| refused_login(status, code.as_deref())).flatten();
+        Err(login.unwrap_or(error))
     }
 
     /// A 2xx that is not what the profile calls a success.
@@ -160,13 +154,6 @@ impl Refusal {
         }
         error
     }
-}
-
-/// Whether RFC 6749 says what this code means (§5.2, and §4.1.2.1 for a server that cannot now). Many servers write a text of
-/// their own into `error`, such as the status once more.
-fn is_of_rfc_6749(code: &str) -> bool {
-    matches!(code, "server_error" | "temporarily_unavailable")
-        || !matches!(OAuthError::from_code(code), OAuthError::Other(_))
 }
 
 fn is_page(answer: &Response<Bytes>, text: &str) -> bool {
