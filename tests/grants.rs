@@ -150,6 +150,28 @@ async fn a_wrong_password_is_not_tried_until_the_account_is_locked() {
     assert_eq!(kit.token_requests(), 1);
 }
 
+/// As frameworks answer that know of no `invalid_grant`.
+#[tokio::test]
+async fn nor_is_one_that_the_server_refuses_in_words_of_its_own() {
+    for (status, body) in [
+        (401, r#"{"detail":"Incorrect username or password"}"#),
+        (401, r#"{"error":"Unauthorized"}"#),
+        (403, ""),
+    ] {
+        let kit = with_user(AuthorizationServer::builder());
+        let clock = ManualClock::new();
+        let (url, auth) = (kit.server.token_url(), Kit::auth());
+        let endpoint = TokenEndpoint::password(Kit::http(), url, auth, "ada", "wrong");
+        let tokens = TokenManager::builder(endpoint).clock(clock.clone()).build().unwrap();
+        kit.server.always(Some(token_testkit::Fault::body(status, "application/json", body)));
+        for _ in 0..10 {
+            assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Configuration);
+            clock.advance(Duration::from_secs(86_400));
+        }
+        assert_eq!(kit.token_requests(), 1, "{status} {body}");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_repeats_or_omits_the_refresh_token_refreshes_a_hundred_times_in_a_row() {
     for rotation in [Rotation::Repeat, Rotation::Omit] {

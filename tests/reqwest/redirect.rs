@@ -69,6 +69,33 @@ async fn within_the_origin_the_token_goes_along_and_a_refusal_there_is_replayed(
     assert_eq!(paths, ["/api", "/api/moved", "/api"], "the replay is the caller's request");
 }
 
+/// A POST that was answered with a redirect was carried out, and the page behind it is another request.
+#[tokio::test]
+async fn an_order_that_was_carried_out_is_not_made_again_for_the_refusal_of_the_page_behind_it() {
+    // A 307 was not carried out, but nobody above reqwest can tell.
+    for code in [301, 302, 303, 307] {
+        let kit = Kit::start();
+        let tokens = refused(&kit).await;
+        kit.server.api_script([ApiFault::redirect(code, "/api/orders/1")]);
+        let answer = soon(client(&kit, &tokens).post(kit.server.api_url()).body("order").send());
+        assert_eq!(answer.await.expect("an answer").status(), 401, "{code}");
+        let seen: Vec<_> = kit.server.api_history().into_iter().map(|seen| seen.path).collect();
+        assert_eq!(seen, ["/api", "/api/orders/1"], "{code}");
+        assert_eq!(counts(&kit), (2, 2), "{code}: renewed for the next");
+    }
+}
+
+/// What may be carried out twice is sent again also then.
+#[tokio::test]
+async fn what_is_idempotent_is_sent_again_for_the_refusal_behind_a_redirect() {
+    let kit = Kit::start();
+    let tokens = refused(&kit).await;
+    kit.server.api_script([ApiFault::redirect(303, "/api/things/1")]);
+    let answer = soon(client(&kit, &tokens).put(kit.server.api_url()).body("thing").send());
+    assert_eq!(answer.await.expect("an answer").status(), 200);
+    assert_eq!(counts(&kit), (3, 2));
+}
+
 /// The middleware with a header of the API's own, and the client that it asks for.
 fn with_header(kit: &Kit, tokens: &TokenManager) -> (reqwest::Client, TokenRefreshMiddleware) {
     TokenRefreshMiddleware::new(tokens.clone(), origins(kit))

@@ -176,6 +176,9 @@ impl<T: TokenSource> Middleware for TokenRefreshMiddleware<T> {
             Verdict::Refused => (verdict, answer),
             Verdict::Accepted => look_at_body(policy, &uri, answer).await,
         };
+        let is_redirected = || answer.url().as_str().parse::<Uri>().is_ok_and(|by| by != uri);
+        let sent =
+            if verdict == Verdict::Refused && is_redirected() { sent.redirected() } else { sent };
         let Some(refused) = sent.answered(verdict) else { return Ok(answer) };
         let Ok(token) = self.source.renew(refused.token()).await else { return Ok(answer) };
         let Some(replay) = refused.replay(policy, &token) else { return Ok(answer) };

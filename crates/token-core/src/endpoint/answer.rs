@@ -73,6 +73,23 @@ pub(super) fn refused(
     error
 }
 
+/// What refuses who logs in, in a way of the server's own: another try would lock the account.
+pub(super) fn refused_login(status: StatusCode, code: Option<&str>) -> Option<RefreshError> {
+    let refuses = matches!(status.as_u16(), 400 | 401 | 403 | 422);
+    (refuses && !code.is_some_and(is_of_rfc_6749)).then(|| {
+        let message =
+            "the login was refused; check its credentials, and that the account is active";
+        RefreshError::configuration(message).with_status(status)
+    })
+}
+
+/// Whether RFC 6749 says what this code means (§5.2, and §4.1.2.1 for a server that cannot now). Many servers write a text of
+/// their own into `error`, such as the status once more.
+fn is_of_rfc_6749(code: &str) -> bool {
+    matches!(code, "server_error" | "temporarily_unavailable")
+        || !matches!(OAuthError::from_code(code), OAuthError::Other(_))
+}
+
 /// The answer's fields, in JSON or, as GitHub has it, as a form.
 fn fields(answer: &Response<Bytes>) -> Option<Map<String, Value>> {
     let form = "application/x-www-form-urlencoded";

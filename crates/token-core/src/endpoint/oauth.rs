@@ -12,7 +12,7 @@ use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::secret::Secret;
 use crate::token::TokenSet;
 
-use super::answer::read;
+use super::answer::{code, read, refused_login};
 use super::{ClientAuth, HttpEndpoint};
 
 /// A token endpoint of RFC 6749, asked by one of its grants.
@@ -46,7 +46,8 @@ impl<H: HttpEndpoint> TokenEndpoint<H> {
         Self::new(http, url, auth, Grant::ClientCredentials)
     }
 
-    /// Logs in with a user's name and password (RFC 6749 §4.3), each time.
+    /// Logs in with a user's name and password (RFC 6749 §4.3), each time. A server that answers 400, 401, 403 or 422 without a
+    /// code of RFC 6749 has refused the login, which is not tried again by itself.
     pub fn password(
         http: H,
         url: impl Into<String>,
@@ -144,6 +145,11 @@ impl<H: HttpEndpoint> TokenEndpoint<H> {
 impl<H: HttpEndpoint> Refresher for TokenEndpoint<H> {
     async fn refresh(&self, current: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
         let answer = self.http.send(self.request(current)?).await?;
+        if matches!(self.grant, Grant::Password { .. })
+            && let Some(error) = refused_login(answer.status(), code(&answer).as_deref())
+        {
+            return Err(error);
+        }
         read(&answer, self.spends(current), SystemTime::now())
     }
 

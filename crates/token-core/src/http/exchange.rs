@@ -30,6 +30,16 @@ impl<B: Body> Sent<B> {
         Self { token, again }
     }
 
+    /// Over a client that follows redirects: the answer came from another URL than the one that was asked.
+    ///
+    /// What is not idempotent (RFC 9110 §9.2.2) is not sent again then: a POST that is answered with a redirect was mostly
+    /// carried out, and what was refused is the page behind it.
+    #[must_use]
+    pub fn redirected(mut self) -> Self {
+        self.again = self.again.filter(|(head, _)| head.is_idempotent());
+        self
+    }
+
     /// What to do with the answer: `None` gives it to the caller. The first copy of a stream is held from here on.
     pub fn answered(self, verdict: Verdict) -> Option<Refused<B>> {
         let possible = self.again.as_ref().is_some_and(|(_, replay)| replay.is_possible());

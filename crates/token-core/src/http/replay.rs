@@ -61,6 +61,11 @@ impl SavedHead {
         }
     }
 
+    /// Whether the request may be carried out twice (RFC 9110 §9.2.2).
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.method.is_idempotent()
+    }
+
     /// The head again, with another body.
     pub(super) fn into_request<B>(self, body: B) -> http::Request<B> {
         let mut request = http::Request::new(body);

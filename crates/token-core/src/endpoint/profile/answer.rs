@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 
-use super::super::answer::refused;
+use super::super::answer::{refused, refused_login};
 use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
@@ -46,14 +46,8 @@ impl Description {
             return Err(self.failed_success(answer, text));
         }
         let error = refused(answer, code.as_deref(), self.stake(ask), now);
-        // A server that says so in its own way refuses who logs in: another try would lock the account.
-        let refuses = matches!(status.as_u16(), 400 | 401 | 403 | 422);
-        if ask == Ask::Login && refuses && code.is_none() {
-            let message =
-                "the login was refused; check its credentials, and that the account is active";
-            return Err(RefreshError::configuration(message).with_status(status));
-        }
-        Err(error)
+        let login = (ask == Ask::Login).then(|| refused_login(status, code.as_deref())).flatten();
+        Err(login.unwrap_or(error))
     }
 
     /// A 2xx that is not what the profile calls a success.

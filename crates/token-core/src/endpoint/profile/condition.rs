@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use http::header::LOCATION;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::Value;
@@ -43,7 +45,8 @@ impl Condition {
         (self.status.is_empty() || self.status.contains(&status))
             && self.header.as_ref().is_none_or(|test| test.holds(headers))
             && self.redirect.as_ref().is_none_or(|path| {
-                status.is_redirection() && location(headers).is_some_and(|to| is_below(to, path))
+                status.is_redirection()
+                    && location(headers).is_some_and(|to| is_below(path_of(&to), path))
             })
     }
 
@@ -125,12 +128,21 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// The path that an answer redirects to. Its host does not matter: a login page may have one of its own.
-fn location(headers: &HeaderMap) -> Option<&str> {
-    let to = headers.get(LOCATION)?.to_str().ok()?;
-    let to = to.split(['?', '#']).next()?;
-    let Some((_, after)) = to.split_once("//") else { return Some(to) };
-    Some(after.find('/').map_or("/", |path| &after[path..]))
+/// Where an answer redirects to. RFC 9110 §5.5: it may have bytes that are not ASCII, which clients follow all the same.
+fn location(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    headers.get(LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()))
+}
+
+/// The path of a URL or of a reference to one. Its host does not matter: a login page may have one of its own.
+fn path_of(to: &str) -> &str {
+    let to = to.split(['?', '#']).next().unwrap_or_default();
+    match to.split_once("//") {
+        // Before a host there is a scheme or nothing (RFC 3986 §4.2), and no path.
+        Some((scheme, after)) if !scheme.contains('/') => {
+            after.find('/').map_or("/", |path| &after[path..])
+        }
+        _ => to,
+    }
 }
 
 fn is_below(to: &str, path: &str) -> bool {
@@ -140,6 +152,8 @@ fn is_below(to: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn json(expected: Expected) -> Condition {
@@ -173,7 +187,7 @@ mod tests {
         let login = Condition { redirect: Some("/login".to_owned()), ..Condition::default() };
         let fits = |status: u16, to: &str| {
             let mut headers = HeaderMap::new();
-            headers.insert(LOCATION, to.parse().unwrap());
+            headers.insert(LOCATION, HeaderValue::from_bytes(to.as_bytes()).unwrap());
             login.fits_head(StatusCode::from_u16(status).unwrap(), &headers)
         };
         for to in [
@@ -183,6 +197,11 @@ mod tests {
             "/login/sso",
             "https://id.example/login#top",
             "//id.example/login",
+            // Not every server encodes what it appends.
+            "/login?next=/größe",
+            // Two slashes begin a host only where a host can be.
+            "/login//",
+            "https://id.example/login//sso",
         ] {
             assert!(fits(302, to), "{to}");
             assert!(!fits(200, to), "{to}");
@@ -195,6 +214,8 @@ mod tests {
             "https://login.example/",
             "login",
             "/home?to=/login",
+            "/home//x/login",
+            "/größe",
         ] {
             assert!(!fits(302, to), "{to}");
         }

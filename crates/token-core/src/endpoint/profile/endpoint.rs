@@ -12,6 +12,7 @@ use crate::key::TokenKey;
 use crate::manager::{TokenManager, TokenManagerBuilder};
 use crate::refresher::{Outcome, RefreshError, Refresher, Spends};
 use crate::token::TokenSet;
+use crate::unsent::before_sending;
 
 /// A token endpoint that a [`Profile`] describes.
 ///
@@ -110,7 +111,8 @@ impl<H: HttpEndpoint> ProfileEndpoint<H> {
         let current = current.cloned();
         let build = move || profile.request(ask, current.as_ref());
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return build() };
-        runtime.spawn_blocking(build).await.unwrap_or_else(|_| {
+        let built = before_sending("what the request presents", runtime.spawn_blocking(build));
+        built.await.unwrap_or_else(|_| {
             Err(RefreshError::not_sent("the runtime went away before the request was built"))
         })
     }

@@ -17,7 +17,9 @@ pub(super) fn is_secret(name: &str, text: &str) -> bool {
         "assertion",
         "credential",
     ];
-    let is_named = named.iter().any(|word| plain.contains(word))
+    // A kind of credential, such as the `client_assertion_type` of RFC 7523, is none.
+    let is_kind = plain.ends_with("type");
+    let is_named = !is_kind && named.iter().any(|word| plain.contains(word))
         || plain.ends_with("token")
         || ["authorization", "cookie", "jwt", "pin", "otp", "pwd"].contains(&plain.as_str());
     let scheme = text.split_once(' ').map_or("", |(scheme, _)| scheme);
@@ -37,8 +39,9 @@ pub(super) fn mend(name: &str) -> String {
 
 /// A parser's message without the value that it quotes, which may be a secret in the wrong place.
 pub(super) fn without_values(message: &str) -> String {
-    let quotes =
-        ["invalid type: ", "invalid value: "].iter().any(|start| message.starts_with(start));
+    let quotes = ["invalid type: ", "invalid value: ", "unknown variant "]
+        .iter()
+        .any(|start| message.starts_with(start));
     let (Some((what, _)), Some((_, expected))) =
         (message.split_once(['`', '"']), message.rsplit_once(", expected "))
     else {
@@ -77,6 +80,9 @@ mod tests {
             ("token_type", "jwt"),
             ("user-agent", "App/1.0 (x)"),
             ("scope", "a b"),
+            // RFC 7523 §2.2, and others that name the kind of a credential.
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("credential_type", "otp"),
         ] {
             assert!(!is_secret(name, text), "{name}");
         }

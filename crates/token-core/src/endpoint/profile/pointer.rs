@@ -34,25 +34,19 @@ impl Pointer {
 
     /// The value that this points at, also in a document that breaks off behind it. `null` is no value.
     pub(super) fn find(&self, text: &str) -> Option<Value> {
-        self.follow(text).0.filter(|value| !value.is_null())
+        self.follow(text).0.flatten().filter(|value| !value.is_null())
     }
 
     /// The same in the beginning of a document: `None` if what follows may have the value, or change it.
     pub(super) fn find_in_prefix(&self, text: &str) -> Option<Option<Value>> {
-        let (found, breaks_off) = self.follow(text);
-        let is_open = match &found {
-            None => breaks_off,
-            // The next byte may be another digit.
-            Some(Value::Number(_)) => {
-                breaks_off && !text.ends_with([',', '}', ']', ' ', '\t', '\r', '\n'])
-            }
-            Some(_) => false,
-        };
-        (!is_open).then(|| found.filter(|value| !value.is_null()))
+        match self.follow(without_last_number(text)) {
+            (None, true) => None,
+            (found, _) => Some(found.flatten().filter(|value| !value.is_null())),
+        }
     }
 
-    /// What this points at, and whether the text ended before the search did.
-    fn follow(&self, text: &str) -> (Option<Value>, bool) {
+    /// What this points at, if the search came to its end, and whether the text had ended before the parser did.
+    fn follow(&self, text: &str) -> (Option<Option<Value>>, bool) {
         let mut found = None;
         let mut json = serde_json::Deserializer::from_str(without_mark(text));
         // The search stops in the middle of the document, which is an error to the parser and none here.
@@ -78,6 +72,14 @@ fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
+/// A number at the end goes on with the next byte, or does not: it is left out until that is known. One that breaks off
+/// within, such as `-` or `1.`, would be a mistake to the parser and not an end.
+fn without_last_number(text: &str) -> &str {
+    let before = text.trim_end_matches(|c: char| c.is_ascii_digit() || "+-.eE".contains(c));
+    // What looks so inside a text is cut off without harm: the text has not ended.
+    if before.ends_with([':', ',', '[', ' ', '\t', '\r', '\n']) { before } else { text }
+}
+
 fn unescape(step: &str) -> Option<String> {
     let mut parts = step.split('~');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -95,7 +97,8 @@ fn unescape(step: &str) -> Option<String> {
 /// Goes down the path, and over all that is beside it without reading it.
 struct Follow<'a> {
     path: &'a [String],
-    found: &'a mut Option<Value>,
+    /// The outer one is there once the search is over.
+    found: &'a mut Option<Option<Value>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Follow<'_> {
@@ -105,7 +108,7 @@ impl<'de> DeserializeSeed<'de> for Follow<'_> {
         if !self.path.is_empty() {
             return json.deserialize_any(self);
         }
-        *self.found = Some(Value::deserialize(json)?);
+        *self.found = Some(Some(Value::deserialize(json)?));
         Ok(())
     }
 }
@@ -125,18 +128,26 @@ impl<'de> Visitor<'de> for Follow<'_> {
             }
             map.next_value::<IgnoredAny>()?;
         }
+        *self.found = Some(None);
         Ok(())
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
         let Some((step, rest)) = self.path.split_first() else { return Ok(()) };
-        let Some(index) = index(step) else { return Ok(()) };
+        let Some(index) = index(step) else {
+            *self.found = Some(None);
+            return Ok(());
+        };
         for _ in 0..index {
             if list.next_element::<IgnoredAny>()?.is_none() {
+                *self.found = Some(None);
                 return Ok(());
             }
         }
-        list.next_element_seed(Follow { path: rest, found: self.found }).map(drop)
+        if list.next_element_seed(Follow { path: rest, found: &mut *self.found })?.is_none() {
+            *self.found = Some(None);
+        }
+        Ok(())
     }
 }
 
@@ -230,8 +241,29 @@ mod tests {
         ] {
             assert_eq!(find(found), Some(value), "{found}");
         }
-        for without in ["{}", "[1", "<", "1", "{\"t\":null", "{\"a\":1}\n{", "{\"t\":tru "] {
+        for without in ["{}", "[1", "<", "1", "[", "{\"t\":null", "{\"a\":1}\n{", "{\"t\":tru "] {
             assert_eq!(find(without), Some(None), "{without}");
+        }
+    }
+
+    #[test]
+    fn a_beginning_that_ends_anywhere_in_a_value_is_judged_as_the_whole_or_not_yet() {
+        let find = Pointer::parse("/t").unwrap();
+        for value in
+            ["-10.25e-3", "0.5E+2", "true", "null", "\"\\ud83d\\ude00é\\n\"", "[1.5,{\"t\":-1}]"]
+        {
+            for text in [
+                format!("{{\"a\":{value},\"t\":7}}"),
+                format!("{{ \"a\" : [ {value} , {value} ] , \"t\" : 7 }}"),
+                format!("{{\"t\":{value}}}"),
+            ] {
+                for (end, _) in text.char_indices() {
+                    if let Some(found) = find.find_in_prefix(&text[..end]) {
+                        assert_eq!(found, find.find(&text), "{}", &text[..end]);
+                    }
+                }
+                assert_eq!(find.find_in_prefix(&text), Some(find.find(&text)), "{text}");
+            }
         }
     }
 

@@ -22,6 +22,7 @@ impl Loader<'_> {
                 "this would fit every answer; add `status`, `header`, `redirect` or `json`",
             ));
         }
+        let status_span = table.status.as_ref().map(Spanned::span).unwrap_or_default();
         let status = match table.status {
             None => Vec::new(),
             Some(status) => {
@@ -46,11 +47,18 @@ impl Loader<'_> {
                 Ok(HeaderTest { name, contains: header.contains })
             })
             .transpose()?;
-        if let Some(path) = table.redirect.as_ref().filter(|path| !path.get_ref().starts_with('/'))
-        {
-            return Err(
-                self.error(path.span(), "a redirect is known by its path, as in \"/login\"")
-            );
+        if let Some(path) = &table.redirect {
+            if !path.get_ref().starts_with('/') || path.get_ref().contains(['?', '#']) {
+                return Err(
+                    self.error(path.span(), "a redirect is known by its path, as in \"/login\"")
+                );
+            }
+            if !status.is_empty() && !status.iter().any(StatusCode::is_redirection) {
+                return Err(self.error(
+                    status_span,
+                    "a redirect has a status of 300 to 399; correct it, or leave it out",
+                ));
+            }
         }
         let json = table
             .json
@@ -58,12 +66,18 @@ impl Loader<'_> {
                 let span = json.span();
                 let json = json.into_inner();
                 let texts = |values: OneOrMany<Scalar>| {
-                    values.into_vec().into_iter().map(Scalar::into_text).collect()
+                    let texts: Vec<_> =
+                        values.into_vec().into_iter().map(Scalar::into_text).collect();
+                    if texts.is_empty() {
+                        let mend = "`is` and `is_not` name at least one value; leave it out to ask whether there is any";
+                        return Err(self.error(span.clone(), mend));
+                    }
+                    Ok(texts)
                 };
                 let expected = match (json.is, json.is_not) {
                     (None, None) => Expected::There,
-                    (Some(is), None) => Expected::OneOf(texts(is)),
-                    (None, Some(is_not)) => Expected::NoneOf(texts(is_not)),
+                    (Some(is), None) => Expected::OneOf(texts(is)?),
+                    (None, Some(is_not)) => Expected::NoneOf(texts(is_not)?),
                     (Some(_), Some(_)) => {
                         return Err(self.error(span, "`is` says it already; leave `is_not` out"));
                     }

@@ -191,7 +191,7 @@ impl Loader<'_> {
 
     fn api(&self, table: ApiTable, even_http: bool) -> Loaded<ApiRule> {
         let header = match &table.header {
-            Some(name) => self.header_name(name.get_ref(), &name.span())?,
+            Some(name) => self.own_header_name(name.get_ref(), &name.span())?,
             None => AUTHORIZATION,
         };
         let scheme = match &table.scheme {

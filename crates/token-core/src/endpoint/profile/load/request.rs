@@ -92,11 +92,16 @@ impl Loader<'_> {
                 }
             }
         };
-        let headers = table
-            .header
-            .into_iter()
-            .map(|(name, value)| self.header(&name, value, bearer.is_some()))
-            .collect::<Loaded<_>>()?;
+        let mut headers: Vec<(HeaderName, Value)> = Vec::new();
+        for (name, value) in table.header {
+            let span = value.span();
+            let (name, value) = self.header(&name, value, bearer.is_some())?;
+            // TOML tells A from a, and HTTP does not.
+            if headers.iter().any(|(other, _)| *other == name) {
+                return Err(self.error(span, format!("`{name}` is there twice; leave out one")));
+            }
+            headers.push((name, value));
+        }
         Ok(RequestRule { method, url, bearer, headers, query: self.fields(table.query)?, body })
     }
 
@@ -107,14 +112,7 @@ impl Loader<'_> {
         has_bearer: bool,
     ) -> Loaded<(HeaderName, Value)> {
         let span = value.span();
-        let name = self.header_name(name, &span)?;
-        let framing =
-            [&HOST, &CONTENT_LENGTH, &TRANSFER_ENCODING, &CONNECTION, &UPGRADE, &TE, &TRAILER];
-        if framing.contains(&&name) {
-            return Err(
-                self.error(span, format!("`{name}` is the HTTP client's own; leave it out"))
-            );
-        }
+        let name = self.own_header_name(name, &span)?;
         if name == AUTHORIZATION && has_bearer {
             return Err(self.error(span, "`bearer` is the same header; leave out one of the two"));
         }
@@ -128,6 +126,18 @@ impl Loader<'_> {
             ));
         }
         Ok((name, value))
+    }
+
+    /// The name of a header that a request may be given.
+    pub(super) fn own_header_name(&self, name: &str, span: &Range<usize>) -> Loaded<HeaderName> {
+        let name = self.header_name(name, span)?;
+        let framing =
+            [&HOST, &CONTENT_LENGTH, &TRANSFER_ENCODING, &CONNECTION, &UPGRADE, &TE, &TRAILER];
+        if framing.contains(&&name) {
+            return Err(self
+                .error(span.clone(), format!("`{name}` is the HTTP client's own; leave it out")));
+        }
+        Ok(name)
     }
 
     pub(super) fn header_name(&self, name: &str, span: &Range<usize>) -> Loaded<HeaderName> {

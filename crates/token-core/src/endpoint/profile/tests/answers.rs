@@ -123,6 +123,18 @@ fn the_outcome_table_of_a_profile() {
         (login, 401, &[], "", Configuration, "the login was refused"),
         (login, 422, &[], r#"{"detail":"x"}"#, Configuration, "the login was refused"),
         (login, 404, &[], "", Rejected, "refused the request"),
+        // Many frameworks write the status once more into `error`, which is no code of RFC 6749.
+        (login, 401, &[], r#"{"error":"Unauthorized"}"#, Configuration, "the login was refused"),
+        (login, 422, &[], r#"{"error":"bad_login"}"#, Configuration, "the login was refused"),
+        (login, 400, &[], r#"{"error":"invalid_request"}"#, Rejected, "refused the request"),
+        (
+            login,
+            400,
+            &[],
+            r#"{"error":"temporarily_unavailable"}"#,
+            Rejected,
+            "refused the request",
+        ),
         (login, 400, &[], r#"{"error":"invalid_grant"}"#, Configuration, "refused the credentials"),
     ] {
         let error = read(ask, &answer(status, headers, body)).unwrap_err();

@@ -90,6 +90,39 @@ async fn a_dead_refresh_token_is_not_presented_again_when_the_login_fails() {
     assert!(http.asked()[3].contains("password=rotated"));
 }
 
+/// A secret's file on a disk that hangs, here every thread that may read one taken.
+#[test]
+fn a_refresh_token_that_waits_for_a_secret_was_not_presented() {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(async {
+        let (free, taken) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || taken.recv());
+        let directory = tempfile::tempdir().unwrap();
+        let http = Script::answering([(200, r#"{"access_token":"a1","refresh_token":"r2"}"#)]);
+        let clock = ManualClock::new();
+        let endpoint = ProfileEndpoint::new(http.clone(), nocturna(directory.path()));
+        let tokens = endpoint.manager().clock(clock.clone()).seed(first()).build().unwrap();
+        let asking = tokio::spawn({
+            let tokens = tokens.clone();
+            async move { tokens.token().await }
+        });
+        while !asking.is_finished() {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        let error = asking.await.unwrap().unwrap_err();
+        assert_eq!(error.refresh_error().map(RefreshError::outcome), Some(Outcome::NotSent));
+        assert!(error.to_string().contains("nothing was sent"), "{error}");
+        free.send(()).unwrap();
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(token(&tokens).await, "a1");
+        assert_eq!(http.asked().len(), 1);
+    });
+}
+
 #[tokio::test]
 async fn without_a_login_a_refused_token_needs_one() {
     let jwt = Profile::shipped("jwt-refresh").unwrap().with_base_url("https://a.example").unwrap();
