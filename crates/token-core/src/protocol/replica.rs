@@ -187,10 +187,12 @@ impl Replica {
         self.known.as_ref()
     }
 
-    /// The version of the newest tokens known.
+    /// The version of the newest tokens known; a record that only says whose turn it is has none.
     pub(crate) fn known_version(&self) -> Option<Version> {
-        let known = self.known.as_ref().filter(|known| !known.record.tokens.is_empty());
-        known.map(|known| known.record.version)
+        let says = |record: &Record| {
+            !record.tokens.is_empty() || matches!(record.state, State::Dead { .. })
+        };
+        self.known.as_ref().filter(|known| says(&known.record)).map(|known| known.record.version)
     }
 
     /// What the store said of its history when it was last looked at.
