@@ -196,6 +196,15 @@ impl TokenSet {
         self.anchored(now)
     }
 
+    /// Whether requests can carry the access token, of tokens that somebody brings: else the mistake would be told by each
+    /// request, and the token that is in force would be gone.
+    pub(crate) fn check_brought(&self) -> Result<(), ConfigError> {
+        match &self.access_token {
+            Some(token) => Token::with_end(token, Version::FIRST, None).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The wall time at which the refresh token ends, once anchored.
     pub(crate) fn refresh_ends(&self) -> Option<Duration> {
         match self.refresh_expires {
@@ -257,6 +266,20 @@ pub struct Token {
 
 const BEARER: &str = "Bearer ";
 
+/// What is wrong with an access token that is no part of a header value (RFC 9110 §5.5).
+fn why_not_carried(text: &str) -> &'static str {
+    let breaks = ['\r', '\n'];
+    if text.is_empty() {
+        "is empty"
+    } else if text.ends_with(breaks) && !text.trim_end_matches(breaks).contains(breaks) {
+        "ends with a line break, as a file that was read whole does, which no header can carry; trim it"
+    } else if text.contains(breaks) {
+        "has a line break in it, which no header can carry"
+    } else {
+        "has a control character in it, which no header can carry"
+    }
+}
+
 impl Token {
     /// Makes a token from what a [`TokenSource`](crate::TokenSource) of your own knows.
     ///
@@ -284,10 +307,7 @@ impl Token {
             .ok()
             .filter(|_| !text.is_empty())
             .ok_or_else(|| {
-                ConfigError::new(
-                    "the access token is empty or has a character that no header can carry; \
-                     check what the token endpoint answers as `access_token`",
-                )
+                ConfigError::new(format!("the access token {}", why_not_carried(text)))
             })?;
         bearer.set_sensitive(true);
         Ok(Self { bearer, version, ends })
