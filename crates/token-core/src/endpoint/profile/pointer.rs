@@ -74,6 +74,16 @@ pub(super) fn is_whole(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(without_mark(text)).is_ok()
 }
 
+/// What keeps a text from being a [whole](is_whole) JSON document.
+pub(super) fn flaw(text: &str) -> Option<&'static str> {
+    let error = serde_json::from_str::<IgnoredAny>(without_mark(text)).err()?;
+    Some(match error.is_eof() {
+        true if text.trim().is_empty() => "is empty",
+        true => "breaks off",
+        false => "is not JSON",
+    })
+}
+
 fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
