@@ -111,7 +111,7 @@ fn refusal(code: &str, spends: Spends) -> (Outcome, &'static str) {
         OAuthError::UnsupportedGrantType => {
             (Outcome::Configuration, "the token endpoint does not support this grant type")
         }
-        OAuthError::InvalidRequest | OAuthError::Other(_) => {
+        OAuthError::InvalidRequest | OAuthError::Unreadable | OAuthError::Other(_) => {
             (Outcome::Rejected, "the token endpoint refused the request")
         }
     }
@@ -346,6 +346,23 @@ mod tests {
         let body = r#"{"error":"CANARY 1234","error_description":"CANARY"}"#;
         let error = answer(400, &[], body).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("CANARY"));
+    }
+
+    #[test]
+    fn an_error_tells_the_status_whatever_the_field_error_says() {
+        for (status, body, told) in [
+            (
+                502,
+                r#"{"error":"Bad Gateway: upstream"}"#,
+                "an `error` that is no OAuth error code, HTTP 502",
+            ),
+            (400, r#"{"error":"invalid_grant"}"#, "(invalid_grant, HTTP 400)"),
+            (418, r#"{"error":"teapot"}"#, "(teapot, HTTP 418)"),
+            (404, "", "(HTTP 404)"),
+        ] {
+            let error = answer(status, &[], body).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 
     proptest! {
