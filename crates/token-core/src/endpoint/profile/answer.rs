@@ -11,7 +11,7 @@ use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
 use super::pointer::{self, Pointer};
-use crate::refresher::{Outcome, RefreshError};
+use crate::refresher::{OAuthError, Outcome, RefreshError};
 use crate::token::TokenSet;
 
 impl Description {
@@ -50,7 +50,8 @@ impl Description {
         let error = refused(answer, code.as_deref(), self.stake(ask), now);
         // A server that says so in its own way refuses who logs in: another try would lock the account.
         let refuses = matches!(status.as_u16(), 400 | 401 | 403 | 422);
-        if ask == Ask::Login && refuses && code.is_none() {
+        let says_no_more = matches!(error.oauth_error(), None | Some(OAuthError::Unreadable));
+        if ask == Ask::Login && refuses && says_no_more {
             let message =
                 "the login was refused; check its credentials, and that the account is active";
             return Err(RefreshError::configuration(message).with_status(status));

@@ -138,6 +138,7 @@ fn the_outcome_table_of_a_profile() {
         // A login that is refused is not tried in a loop, which would lock the account.
         (login, 401, &[], "", Configuration, "the login was refused"),
         (login, 422, &[], r#"{"detail":"x"}"#, Configuration, "the login was refused"),
+        (login, 401, &[], r#"{"error":"Wrong password"}"#, Configuration, "the login was refused"),
         (login, 404, &[], "", Rejected, "refused the request"),
         (login, 400, &[], r#"{"error":"invalid_grant"}"#, Configuration, "refused the credentials"),
     ] {
