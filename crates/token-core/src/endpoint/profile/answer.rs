@@ -11,7 +11,9 @@ use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
 use super::pointer::{self, Pointer};
+use super::unknown_end::Told;
 use crate::refresher::{OAuthError, Outcome, RefreshError};
+use crate::secret::AccessToken;
 use crate::token::TokenSet;
 
 impl Description {
@@ -57,6 +59,20 @@ impl Description {
             return Err(RefreshError::configuration(message).with_status(status));
         }
         Err(error)
+    }
+
+    /// Logs why an answer that brought these tokens does not tell when they end, unless that was [told](Told) before.
+    pub(super) fn tell_unknown_end(
+        &self,
+        answer: &Response<Bytes>,
+        tokens: &TokenSet,
+        told: &Told,
+    ) {
+        let text = String::from_utf8_lossy(answer.body());
+        let access_token = tokens.access_token().map_or("", AccessToken::expose_secret);
+        let rule = &self.answer.expires;
+        let flaw = rule.flaw(&text, access_token, answered_at(answer.headers()));
+        told.tell(&self.name, rule, flaw);
     }
 
     /// A 2xx that is not what the profile calls a success.

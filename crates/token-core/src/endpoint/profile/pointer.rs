@@ -37,7 +37,12 @@ impl Pointer {
         self.follow(text).0.filter(|value| !value.is_null())
     }
 
-    /// The same in the beginning of a document: `None` if what follows may have the value, or change it.
+    /// The same, where a `null` says something too.
+    pub(super) fn find_or_null(&self, text: &str) -> Option<Value> {
+        self.follow(text).0
+    }
+
+    /// As [`find`](Self::find) in the beginning of a document: `None` if what follows may have the value, or change it.
     pub(super) fn find_in_prefix(&self, text: &str) -> Option<Option<Value>> {
         let (found, breaks_off) = self.follow(text);
         let is_open = match &found {
