@@ -5,4 +5,5 @@ mod adapter;
 mod api;
 mod death;
 mod journey;
+mod secrets;
 mod told_apart;
