@@ -49,7 +49,9 @@ impl Expiry {
 }
 
 impl TokenSet {
-    /// Tokens with this access token and nothing else.
+    /// Tokens with this access token and nothing else. Where nobody sets an end, the `exp` of one that is a JWT counts, once it
+    /// is handed to a seed, [`login`](crate::TokenManager::login) or [`update`](crate::TokenManager::update); one without is used
+    /// until it is refused.
     pub fn new(access_token: impl Into<AccessToken>) -> Self {
         Self { access_token: Some(access_token.into()), ..Self::empty() }
     }
