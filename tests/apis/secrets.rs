@@ -16,7 +16,7 @@ use tracing::Level;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, talkative};
 use crate::api::{self, User};
 
 #[derive(Clone, Default)]
@@ -141,8 +141,18 @@ async fn a_refresh_token_in_the_query_is_in_no_error_no_status_no_event_and_no_l
         user.server.revoke_family_of(tokens.token().await.expect("one").expose_secret());
         told.of_a_request(&user, &tokens).await;
     }
+    // What a client of reqwest's would have told.
+    let user = User::new(api::NOCTURNA, Adapter::Reqwest);
+    let plain = talkative().build().expect("a client");
+    let answer = plain.get(user.server.api_url()).header("x-canary", "canary").send().await;
+    assert_eq!(answer.expect("an answer").status(), 401);
+
     for (what, text, lines) in [
-        ("the log", log.text(), &["refresh failed", "access token refreshed", "hyper_util"][..]),
+        (
+            "the log",
+            log.text(),
+            &["refresh failed", "access token refreshed", "hyper_util", "x-canary: canary"][..],
+        ),
         (
             "what was told",
             told.0,
