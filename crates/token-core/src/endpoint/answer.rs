@@ -29,13 +29,27 @@ pub(super) fn read(
     if status.is_success() && code.is_none() {
         let tokens = fields.and_then(|fields| tokens(fields, answered_at(answer.headers())));
         return tokens.ok_or_else(|| {
-            RefreshError::ambiguous(
-                "the token endpoint answered without an access token that can be read",
-            )
-            .with_status(status)
+            let message = if is_page(answer) {
+                PAGE
+            } else {
+                "the token endpoint answered without an access token that can be read"
+            };
+            RefreshError::ambiguous(message).with_status(status)
         });
     }
     Err(refused(answer, code, spends, now))
+}
+
+/// What is said of a [page](is_page) in place of tokens.
+pub(super) const PAGE: &str = "the token endpoint answered a page of HTML instead of JSON; check its URL, and whether a login page or a proxy stands \
+                               before it";
+
+/// Whether somebody answers people, and not programs.
+pub(super) fn is_page(answer: &Response<Bytes>) -> bool {
+    let is_html =
+        |kind: &http::HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
+    answer.headers().get(CONTENT_TYPE).is_some_and(is_html)
+        || answer.body().trim_ascii_start().starts_with(b"<")
 }
 
 /// The answer's OAuth error code, if it has one.
@@ -346,6 +360,18 @@ mod tests {
         let body = r#"{"error":"CANARY 1234","error_description":"CANARY"}"#;
         let error = answer(400, &[], body).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("CANARY"));
+    }
+
+    #[test]
+    fn a_page_in_place_of_tokens_is_named() {
+        for (headers, body) in [
+            (&[("content-type", "Text/HTML; charset=utf-8")][..], "log in"),
+            (&[], " \n<!doctype html>"),
+            (&[("content-type", "application/json")], "<html>"),
+        ] {
+            let error = answer(200, headers, body).unwrap_err().to_string();
+            assert!(error.contains("a page of HTML instead of JSON; check its URL"), "{error}");
+        }
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 
-use super::super::answer::refused;
+use super::super::answer::{PAGE, is_page, refused};
 use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
@@ -111,10 +110,8 @@ impl Description {
         text: &str,
         why: impl FnOnce() -> String,
     ) -> RefreshError {
-        let message = if is_page(answer, text) {
-            "the token endpoint answered a page of HTML instead of JSON; check its URL, and whether a login page or a proxy \
-             stands before it"
-                .to_owned()
+        let message = if is_page(answer) {
+            PAGE.to_owned()
         } else if let Some(flaw) = pointer::flaw(text) {
             format!("the token endpoint's answer {flaw}")
         } else {
@@ -197,10 +194,4 @@ impl Refusal {
         }
         error
     }
-}
-
-fn is_page(answer: &Response<Bytes>, text: &str) -> bool {
-    let is_html =
-        |kind: &http::HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
-    answer.headers().get(CONTENT_TYPE).is_some_and(is_html) || text.trim_start().starts_with('<')
 }
