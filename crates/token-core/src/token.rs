@@ -277,6 +277,8 @@ fn why_not_carried(text: &str) -> &'static str {
         "ends with a line break, as a file that was read whole does, which no header can carry; trim it"
     } else if text.contains(breaks) {
         "has a line break in it, which no header can carry"
+    } else if text.contains(char::REPLACEMENT_CHARACTER) {
+        "had a byte in it that is no UTF-8, so nobody knows how it was meant"
     } else {
         "has a control character in it, which no header can carry"
     }
@@ -307,7 +309,7 @@ impl Token {
         bytes.put_slice(text.as_bytes());
         let mut bearer = HeaderValue::from_maybe_shared(bytes.freeze())
             .ok()
-            .filter(|_| !text.is_empty())
+            .filter(|_| !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER))
             .ok_or_else(|| {
                 ConfigError::new(format!("the access token {}", why_not_carried(text)))
             })?;

@@ -325,6 +325,7 @@ fn answered_tokens_that_no_request_can_carry_are_an_error_and_no_loop() {
         }
         for (answer, told) in [
             (TokenSet::new("line\nbreak"), "a line break in it, which no header can carry"),
+            (TokenSet::new("bro\u{fffd}ken"), "a byte in it that is no UTF-8"),
             (TokenSet::new("x").with_token_type("mac"), "`mac`"),
         ] {
             let store = MemoryStore::new();
