@@ -36,6 +36,11 @@ pub(crate) fn manager(
     Ok(tokens)
 }
 
+/// The path may begin with its slash or not.
+fn url(base: &str, path: &str) -> String {
+    format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'))
+}
+
 impl Hub {
     pub(crate) fn new(
         profile: &Profile,
@@ -49,7 +54,7 @@ impl Hub {
 
     /// What is in the envelope.
     pub(crate) async fn get(&mut self, path: &str) -> Result<Value, BoxError> {
-        let request = Request::get(format!("{}{path}", self.url))
+        let request = Request::get(url(&self.url, path))
             .header(header::USER_AGENT, USER_AGENT)
             .body(Empty::new())?;
         let answer = self.client.ready().await?.call(request).await?;

@@ -57,7 +57,7 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let other = TokenSet::new(other.access_token()).with_refresh_token(other.refresh_token());
     tokens.update(other).await?;
     say!("{}", state_of(&tokens.status()));
-    hub.get("/api/doors").await?;
+    hub.get("api/doors").await?;
     tokens.refresh_now().await?;
     say!("{}", state_of(&tokens.status()));
 

@@ -82,7 +82,8 @@ async fn run(command: &Command, options: &Options) -> Result<(), BoxError> {
             login(&tokens, profile.read(&answer)?).await?;
         }
         Command::Update => {
-            let mut new = TokenSet::new(env::var("AKUVOX_TOKEN")?);
+            let token = env::var("AKUVOX_TOKEN").map_err(|_| "put the token into AKUVOX_TOKEN")?;
+            let mut new = TokenSet::new(token);
             if let Ok(refresh_token) = env::var("AKUVOX_REFRESH_TOKEN") {
                 new = new.with_refresh_token(refresh_token);
             }

@@ -10,7 +10,7 @@ use token_core::endpoint::jwt_expires_at;
 use token_core::{ErrorKind, TokenSet};
 use token_testkit::{AuthorizationServer, DEFAULT_USER, Dialect, Fingerprint};
 
-use crate::api_client;
+use crate::{api_client, get};
 
 const CALLERS: usize = 100;
 
@@ -64,6 +64,11 @@ pub(crate) async fn play() -> Result<(), BoxError> {
     let error = tokens.status().last_error().cloned().ok_or("no error is told")?;
     say!("{error}");
     claim!(error.needs_login(), "a dead JWT counts as {error:?}");
+    let told = get(&client, &tokens, server.api_url()).await.err().ok_or("a dead JWT is taken")?;
+    claim!(
+        told.to_string().contains("log in again"),
+        "the refusal is told without its reason: {told}"
+    );
     tokens.login(TokenSet::new(server.sign_in(DEFAULT_USER).access_token())).await?;
     ask_all(&client, &server).await?;
     say!("{}", state_of(&tokens.status()));

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use examples::{BoxError, end, say, state_of};
+use http::StatusCode;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use reqwest_token_refresh::{ReqwestEndpoint, TokenRefreshMiddleware};
 use token_core::endpoint::profile::{Profile, ProfileEndpoint};
@@ -54,11 +55,26 @@ async fn main() -> ExitCode {
 async fn run(url: &str, options: &Options) -> Result<(), BoxError> {
     let first = env::var("JWT_TOKEN").ok();
     let (client, tokens) = api_client(url, &options.tokens, first.map(TokenSet::new))?;
-    let answer = client.get(format!("{url}{}", options.get)).send().await?.error_for_status()?;
-    say!("{}", answer.text().await?);
+    say!("{}", get(&client, &tokens, format!("{url}{}", options.get)).await?);
     say!("{}", state_of(&tokens.status()));
     say!("{:?}", tokens.shutdown(Duration::from_secs(30)).await);
     Ok(())
+}
+
+/// What the API answers. Its refusal does not say why there is no newer token; the status of the grant does.
+async fn get(
+    client: &ClientWithMiddleware,
+    tokens: &TokenManager,
+    url: String,
+) -> Result<String, BoxError> {
+    let answer = client.get(url).send().await?;
+    let (refusal, status) = (answer.status(), tokens.status());
+    if refusal == StatusCode::UNAUTHORIZED
+        && let Some(why) = status.last_error()
+    {
+        return Err(format!("the API answers {refusal}: {why}").into());
+    }
+    Ok(answer.error_for_status()?.text().await?)
 }
 
 /// A client whose requests have the newest JWT, and what looks after it.

@@ -42,7 +42,7 @@ impl Adapter {
         match self {
             Self::Tower => ProfileEndpoint::new(Kit::http(), profile).manager(),
             Self::Reqwest => {
-                let http = ReqwestEndpoint::new(reqwest::Client::builder()).expect("a client");
+                let http = ReqwestEndpoint::new(talkative()).expect("a client");
                 ProfileEndpoint::new(http, profile).manager()
             }
         }
@@ -69,12 +69,17 @@ impl Adapter {
             }
             Self::Reqwest => {
                 let (client, middleware) = TokenRefreshMiddleware::new(tokens.clone(), origins)
-                    .for_profile(profile, reqwest::Client::builder())
+                    .for_profile(profile, talkative())
                     .expect("a client");
                 ApiClient::Reqwest(ClientBuilder::new(client).with(middleware).build())
             }
         }
     }
+}
+
+/// A client that would log whatever goes over its connections.
+pub(crate) fn talkative() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().connection_verbose(true)
 }
 
 impl ApiClient {

@@ -12,7 +12,7 @@ use token_core::endpoint::profile::{Profile, SHIPPED};
 use token_core::{TokenManager, TokenManagerBuilder, TokenSet};
 use token_store_file::FileStore;
 use token_testkit::{
-    AKUVOX_USER_AGENT, AuthorizationServer, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET,
+    AKUVOX_USER_AGENT, AuthorizationServer, Builder, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET,
     DEFAULT_PASSWORD, DEFAULT_USER, Dialect,
 };
 
@@ -86,7 +86,12 @@ pub(crate) struct User {
 
 impl User {
     pub(crate) fn new(api: Api, adapter: Adapter) -> Self {
-        let server = AuthorizationServer::builder().dialect(api.dialect).start().expect("a server");
+        Self::of(api, adapter, AuthorizationServer::builder())
+    }
+
+    /// Of a server that is set up otherwise.
+    pub(crate) fn of(api: Api, adapter: Adapter, server: Builder) -> Self {
+        let server = server.dialect(api.dialect).start().expect("a server");
         let directory = tempfile::tempdir().expect("a directory");
         let service = server.service_token(DEFAULT_USER, Some(HOUR * 24 * 90));
         // The shipped text, with its secrets in files: a test must not change the environment of its process.

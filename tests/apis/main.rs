@@ -5,4 +5,6 @@ mod adapter;
 mod api;
 mod death;
 mod journey;
+mod local_times;
+mod secrets;
 mod told_apart;

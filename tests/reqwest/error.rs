@@ -29,7 +29,12 @@ async fn it_says_why_the_request_was_not_sent() {
     let found = token_error(&error).expect("a token's error");
     assert_eq!(found.kind(), ErrorKind::Unavailable);
     assert!(found.is_transient() && found.retry_after().is_some());
-    assert_eq!(error.to_string(), "the request was not sent, because no token could be had");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the request was not sent, because no token could be had: "),
+        "{text}"
+    );
+    assert!(text.ends_with(&found.to_string()), "{text}");
     assert_eq!(counts(&kit), (0, 1), "no request is sent without a token");
 }
 

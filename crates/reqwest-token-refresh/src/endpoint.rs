@@ -19,7 +19,7 @@ impl ReqwestEndpoint {
     ///
     /// TLS, DNS, timeouts and proxies are the builder's; redirects, retries and idle connections are switched off, because
     /// each could send a one-time refresh token twice or leave its fate unknown, and a refresh is too rare for the handshake
-    /// to matter. At most 1 MiB of an answer is read, after decompression.
+    /// to matter. So is [`connection_verbose`](ClientBuilder::connection_verbose), which logs passwords and tokens. At most 1 MiB of an answer is read, after decompression.
     ///
     /// reqwest takes a proxy from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`) unless the builder has
     /// [`no_proxy`](ClientBuilder::no_proxy). Through one, `https` stays end to end; a request in plain `http`, also one to
@@ -33,6 +33,7 @@ impl ReqwestEndpoint {
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .pool_max_idle_per_host(0)
+            .connection_verbose(false)
             .build()?;
         Ok(Self { client })
     }

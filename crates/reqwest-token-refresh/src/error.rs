@@ -12,7 +12,8 @@ struct NotSent(token_core::Error);
 
 impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request was not sent, because no token could be had")
+        // Programs that print an error print this alone, more often than not.
+        write!(f, "the request was not sent, because no token could be had: {}", self.0)
     }
 }
 

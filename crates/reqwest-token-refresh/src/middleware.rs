@@ -36,7 +36,8 @@ impl<T> TokenRefreshMiddleware<T> {
     /// Sets the header that carries the token, and builds the client that goes with it. Default: `Authorization`.
     ///
     /// reqwest takes `Authorization` off a request that is redirected to another origin, and would carry any other header
-    /// there. This client follows redirects within one origin only; one that leads elsewhere is the caller's answer.
+    /// there. This client follows redirects within one origin only; one that leads elsewhere is the caller's answer. Nor does it
+    /// log what goes over its connections, whatever the builder says of `connection_verbose`: the token is in it.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl<T> TokenRefreshMiddleware<T> {
         name: HeaderName,
         client: ClientBuilder,
     ) -> reqwest::Result<(reqwest::Client, Self)> {
-        let client = client.redirect(within_one_origin()).build()?;
+        let client = client.redirect(within_one_origin()).connection_verbose(false).build()?;
         self.policy = self.policy.header(name);
         Ok((client, self))
     }
@@ -76,7 +77,8 @@ impl<T> TokenRefreshMiddleware<T> {
     /// Where a value in the body decides, an answer that may be JSON is held up until that value was found or cannot come any
     /// more, at most for its first 8 KiB, and then passes whole. Where a redirect does, such as one to a login page, the client
     /// does not follow it, and stops at it also for a request to these origins that carries no token. In both cases of
-    /// redirects, this one and [`header`](Self::header)'s, the builder's own redirect policy is replaced.
+    /// redirects, this one and [`header`](Self::header)'s, the builder's own redirect policy is replaced. `connection_verbose` is
+    /// switched off.
     ///
     /// # Errors
     ///
@@ -112,7 +114,7 @@ impl<T> TokenRefreshMiddleware<T> {
         } else if !leaves {
             client = client.redirect(within_one_origin());
         }
-        Ok((client.build()?, self))
+        Ok((client.connection_verbose(false).build()?, self))
     }
 
     /// Sets what stands before the token. Default: `Bearer`.

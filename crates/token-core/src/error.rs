@@ -36,7 +36,7 @@ enum Source {
 pub enum ErrorKind {
     /// The grant is of no more use, or there never was one. [More](crate::failures#needs-login)
     NeedsLogin,
-    /// The authorization server refuses this client, or answers tokens that no request can carry. [More](crate::failures#configuration)
+    /// The authorization server refuses this client, or it answers, or somebody brought, tokens that no request can carry. [More](crate::failures#configuration)
     Configuration,
     /// The authorization server could not be reached, or said: not now. [More](crate::failures#unavailable)
     Unavailable,

@@ -238,7 +238,8 @@ impl fmt::Display for RefreshError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match (&self.oauth, self.status) {
-            (Some(oauth), _) => write!(f, " ({oauth})"),
+            (Some(oauth), Some(status)) => write!(f, " ({oauth}, HTTP {})", status.as_u16()),
+            (Some(oauth), None) => write!(f, " ({oauth})"),
             (None, Some(status)) => write!(f, " (HTTP {})", status.as_u16()),
             (None, None) => Ok(()),
         }
@@ -279,6 +280,8 @@ pub enum OAuthError {
     UnsupportedGrantType,
     /// `invalid_scope`
     InvalidScope,
+    /// An `error` that is no code, such as prose. Its text is not kept.
+    Unreadable,
     /// A code of the server's own, at most 64 characters of `a-z _ - .`.
     Other(String),
 }
@@ -296,11 +299,11 @@ impl OAuthError {
             "unsupported_grant_type" => Self::UnsupportedGrantType,
             "invalid_scope" => Self::InvalidScope,
             code if code.len() <= 64 && code.chars().all(fits) => Self::Other(code.to_owned()),
-            _ => Self::Other("unreadable".to_owned()),
+            _ => Self::Unreadable,
         }
     }
 
-    /// The code's text.
+    /// The code's text; `unreadable` where there is none.
     pub fn as_code(&self) -> &str {
         match self {
             Self::InvalidRequest => "invalid_request",
@@ -309,6 +312,7 @@ impl OAuthError {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::Unreadable => "unreadable",
             Self::Other(code) => code,
         }
     }
@@ -316,7 +320,10 @@ impl OAuthError {
 
 impl fmt::Display for OAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_code())
+        match self {
+            Self::Unreadable => f.write_str("an `error` that is no OAuth error code"),
+            code => f.write_str(code.as_code()),
+        }
     }
 }
 

@@ -49,7 +49,9 @@ impl Expiry {
 }
 
 impl TokenSet {
-    /// Tokens with this access token and nothing else.
+    /// Tokens with this access token and nothing else. Where nobody sets an end, the `exp` of one that is a JWT counts, once it
+    /// is handed to a seed, [`login`](crate::TokenManager::login) or [`update`](crate::TokenManager::update); one without is used
+    /// until it is refused.
     pub fn new(access_token: impl Into<AccessToken>) -> Self {
         Self { access_token: Some(access_token.into()), ..Self::empty() }
     }
@@ -201,6 +203,15 @@ impl TokenSet {
         self.anchored(now)
     }
 
+    /// Whether requests can carry the access token, of tokens that somebody brings: else the mistake would be told by each
+    /// request, and the token that is in force would be gone.
+    pub(crate) fn check_brought(&self) -> Result<(), ConfigError> {
+        match &self.access_token {
+            Some(token) => Token::with_end(token, Version::FIRST, None).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The wall time at which the refresh token ends, once anchored.
     pub(crate) fn refresh_ends(&self) -> Option<Duration> {
         match self.refresh_expires {
@@ -262,6 +273,22 @@ pub struct Token {
 
 const BEARER: &str = "Bearer ";
 
+/// What is wrong with an access token that is no part of a header value (RFC 9110 §5.5).
+fn why_not_carried(text: &str) -> &'static str {
+    let breaks = ['\r', '\n'];
+    if text.is_empty() {
+        "is empty"
+    } else if text.ends_with(breaks) && !text.trim_end_matches(breaks).contains(breaks) {
+        "ends with a line break, as a file that was read whole does, which no header can carry; trim it"
+    } else if text.contains(breaks) {
+        "has a line break in it, which no header can carry"
+    } else if text.contains(char::REPLACEMENT_CHARACTER) {
+        "had a byte in it that is no UTF-8, so nobody knows how it was meant"
+    } else {
+        "has a control character in it, which no header can carry"
+    }
+}
+
 impl Token {
     /// Makes a token from what a [`TokenSource`](crate::TokenSource) of your own knows.
     ///
@@ -287,12 +314,9 @@ impl Token {
         bytes.put_slice(text.as_bytes());
         let mut bearer = HeaderValue::from_maybe_shared(bytes.freeze())
             .ok()
-            .filter(|_| !text.is_empty())
+            .filter(|_| !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER))
             .ok_or_else(|| {
-                ConfigError::new(
-                    "the access token is empty or has a character that no header can carry; \
-                     check what the token endpoint answers as `access_token`",
-                )
+                ConfigError::new(format!("the access token {}", why_not_carried(text)))
             })?;
         bearer.set_sensitive(true);
         Ok(Self { bearer, version, ends })

@@ -29,13 +29,27 @@ pub(super) fn read(
     if status.is_success() && code.is_none() {
         let tokens = fields.and_then(|fields| tokens(fields, answered_at(answer.headers())));
         return tokens.ok_or_else(|| {
-            RefreshError::ambiguous(
-                "the token endpoint answered without an access token that can be read",
-            )
-            .with_status(status)
+            let message = if is_page(answer) {
+                PAGE
+            } else {
+                "the token endpoint answered without an access token that can be read"
+            };
+            RefreshError::ambiguous(message).with_status(status)
         });
     }
     Err(refused(answer, code, spends, now))
+}
+
+/// What is said of a [page](is_page) in place of tokens.
+pub(super) const PAGE: &str = "the token endpoint answered a page of HTML instead of JSON; check its URL, and whether a login page or a proxy stands \
+                               before it";
+
+/// Whether somebody answers people, and not programs.
+pub(super) fn is_page(answer: &Response<Bytes>) -> bool {
+    let is_html =
+        |kind: &http::HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
+    answer.headers().get(CONTENT_TYPE).is_some_and(is_html)
+        || answer.body().trim_ascii_start().starts_with(b"<")
 }
 
 /// The answer's OAuth error code, if it has one.
@@ -87,7 +101,7 @@ pub(super) fn refused_login(status: StatusCode, code: Option<&str>) -> Option<Re
 /// their own into `error`, such as the status once more.
 fn is_of_rfc_6749(code: &str) -> bool {
     matches!(code, "server_error" | "temporarily_unavailable")
-        || !matches!(OAuthError::from_code(code), OAuthError::Other(_))
+        || !matches!(OAuthError::from_code(code), OAuthError::Other(_) | OAuthError::Unreadable)
 }
 
 /// The answer's fields, in JSON or, as GitHub has it, as a form.
@@ -128,7 +142,7 @@ fn refusal(code: &str, spends: Spends) -> (Outcome, &'static str) {
         OAuthError::UnsupportedGrantType => {
             (Outcome::Configuration, "the token endpoint does not support this grant type")
         }
-        OAuthError::InvalidRequest | OAuthError::Other(_) => {
+        OAuthError::InvalidRequest | OAuthError::Unreadable | OAuthError::Other(_) => {
             (Outcome::Rejected, "the token endpoint refused the request")
         }
     }
@@ -363,6 +377,35 @@ mod tests {
         let body = r#"{"error":"CANARY 1234","error_description":"CANARY"}"#;
         let error = answer(400, &[], body).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("CANARY"));
+    }
+
+    #[test]
+    fn a_page_in_place_of_tokens_is_named() {
+        for (headers, body) in [
+            (&[("content-type", "Text/HTML; charset=utf-8")][..], "log in"),
+            (&[], " \n<!doctype html>"),
+            (&[("content-type", "application/json")], "<html>"),
+        ] {
+            let error = answer(200, headers, body).unwrap_err().to_string();
+            assert!(error.contains("a page of HTML instead of JSON; check its URL"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_tells_the_status_whatever_the_field_error_says() {
+        for (status, body, told) in [
+            (
+                502,
+                r#"{"error":"Bad Gateway: upstream"}"#,
+                "an `error` that is no OAuth error code, HTTP 502",
+            ),
+            (400, r#"{"error":"invalid_grant"}"#, "(invalid_grant, HTTP 400)"),
+            (418, r#"{"error":"teapot"}"#, "(teapot, HTTP 418)"),
+            (404, "", "(HTTP 404)"),
+        ] {
+            let error = answer(status, &[], body).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
     }
 
     proptest! {

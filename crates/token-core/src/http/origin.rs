@@ -50,7 +50,7 @@ impl Origins {
     ///
     /// As for [`only`](Self::only).
     pub fn and(self, origin: &str) -> Result<Self, ConfigError> {
-        let uri = check_url("origin", origin, false)?;
+        let uri = check_url(ORIGIN, origin, false)?;
         self.push(origin, &uri)
     }
 
@@ -60,7 +60,7 @@ impl Origins {
     ///
     /// It is not of the form `http://host:port`.
     pub fn and_even_http(self, origin: &str) -> Result<Self, ConfigError> {
-        let uri = check_url("origin", origin, true)?;
+        let uri = check_url(ORIGIN, origin, true)?;
         self.push(origin, &uri)
     }
 
@@ -126,6 +126,9 @@ pub(super) fn is_relative(uri: &Uri) -> bool {
     uri.scheme().is_none() && uri.authority().is_none()
 }
 
+/// What an allowed origin is called in errors.
+const ORIGIN: &str = "origin";
+
 /// Reads an absolute URL that secrets are sent to, and refuses one where others could read them.
 pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, ConfigError> {
     let shown = shown(text);
@@ -149,7 +152,8 @@ pub(crate) fn check_url(what: &str, text: &str, even_http: bool) -> Result<Uri, 
     if !secure && !even_http && !is_loopback(authority.host()) {
         return Err(ConfigError::new(format!(
             "the {what} `{shown}` is plain http to another machine, where tokens could be read on the way; use https, or \
-             allow it with `Origins::and_even_http` or `TokenEndpoint::even_http`"
+             allow it with `{}`",
+            if what == ORIGIN { "Origins::and_even_http" } else { "TokenEndpoint::even_http" }
         )));
     }
     Ok(uri)
@@ -231,6 +235,9 @@ mod tests {
     fn plain_http_to_another_machine_has_to_be_allowed_in_so_many_words() {
         let error = Origins::only("http://10.0.0.1").unwrap_err().to_string();
         assert!(error.contains("plain http"), "{error}");
+        assert!(error.ends_with("allow it with `Origins::and_even_http`"), "{error}");
+        let error = check_url("token endpoint", "http://10.0.0.1/token", false).unwrap_err();
+        assert!(error.to_string().ends_with("allow it with `TokenEndpoint::even_http`"), "{error}");
         let origins = Origins::only("https://a.example")
             .unwrap()
             .and_even_http("http://10.0.0.1:81")

@@ -229,6 +229,11 @@ impl TokenManagerBuilder {
             Some(key) => key,
             None => TokenKey::new(DEFAULT_NAME)?,
         };
+        if let Some(tokens) = &self.seed {
+            tokens
+                .check_brought()
+                .map_err(|error| ConfigError::new(format!("the seed cannot be used: {error}")))?;
+        }
         let seed = self.seed.map(|tokens| Seed::new(tokens, self.clock.now())).transpose()?;
         let store = self.store.unwrap_or_else(|| erase(MemoryStore::new()));
         let capabilities = store.capabilities();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::protocol::{Change, Demand, History, Stored, Swapped};
 use crate::record::{Record, RecordError};
@@ -42,6 +42,13 @@ fn newest_not_taken() -> StoreError {
 impl Inner {
     /// Makes a change in a task of its own, so that a caller who goes away does not stop it half way.
     pub(super) async fn change(self: Arc<Self>, change: Change) -> Result<(), Error> {
+        if let Change::Login(tokens) | Change::Update(tokens) = &change {
+            tokens.check_brought().map_err(|error| {
+                let message =
+                    format!("the tokens were not taken, and nothing was changed: {error}");
+                Error::new(&self.key, ErrorKind::Configuration, message)
+            })?;
+        }
         let Ok(runtime) = Handle::try_current() else { return Err(self.no_runtime()) };
         let inner = Arc::clone(&self);
         match runtime.spawn(async move { inner.make(&change).await }).await {

@@ -193,7 +193,9 @@ impl TokenManager {
     ///
     /// # Errors
     ///
-    /// The store did not take them; nothing was changed, or, where it did not answer, perhaps it was.
+    /// The store did not take them; nothing was changed, or, where it did not answer, perhaps it was. Or no request could carry
+    /// the access token, such as one with a line break at its end; nothing was changed
+    /// ([`Configuration`](crate::ErrorKind::Configuration)).
     ///
     /// # Cancel safety
     ///

@@ -132,8 +132,11 @@ impl Inner {
                 "the authorization server issues tokens of type `{shown}`; only `Bearer` is understood"
             )));
         }
-        Token::with_end(access, version, tokens.ends())
-            .map_err(|error| configuration(error.to_string()))
+        Token::with_end(access, version, tokens.ends()).map_err(|error| {
+            configuration(format!(
+                "{error}; check what the token endpoint answers as the access token"
+            ))
+        })
     }
 }
 

@@ -3,15 +3,16 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 
-use super::super::answer::{refused, refused_login};
+use super::super::answer::{PAGE, is_page, refused, refused_login};
 use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
 use super::pointer::{self, Pointer};
+use super::unknown_end::Told;
 use crate::refresher::{Outcome, RefreshError};
+use crate::secret::AccessToken;
 use crate::token::TokenSet;
 
 impl Description {
@@ -40,7 +41,9 @@ impl Description {
             // What breaks off may break off before the refresh token.
             let tokens = pointer::is_whole(text)
                 .then(|| self.answer.tokens(text, answered_at(answer.headers())));
-            return tokens.flatten().ok_or_else(|| self.unreadable(answer, text));
+            return tokens
+                .flatten()
+                .ok_or_else(|| self.unreadable(answer, text, || self.without_token()));
         }
         if status.is_success() && code.is_none() {
             return Err(self.failed_success(answer, text));
@@ -50,41 +53,71 @@ impl Description {
         Err(login.unwrap_or(error))
     }
 
+    /// Logs why an answer that brought these tokens does not tell when they end, unless that was [told](Told) before.
+    pub(super) fn tell_unknown_end(
+        &self,
+        answer: &Response<Bytes>,
+        tokens: &TokenSet,
+        told: &Told,
+    ) {
+        let text = String::from_utf8_lossy(answer.body());
+        let access_token = tokens.access_token().map_or("", AccessToken::expose_secret);
+        let rule = &self.answer.expires;
+        let flaw = rule.flaw(&text, access_token, answered_at(answer.headers()));
+        told.tell(&self.name, rule, flaw);
+    }
+
     /// A 2xx that is not what the profile calls a success.
     fn failed_success(&self, answer: &Response<Bytes>, text: &str) -> RefreshError {
         let test = self.success.as_ref().and_then(|success| success.json.as_ref());
-        let answered = test.filter(|test| {
-            matches!(test.expected, Expected::OneOf(_) | Expected::NoneOf(_))
-                && test.at.find(text).is_some()
-        });
-        match answered {
-            Some(test) if pointer::is_whole(text) => {
-                let shown = test
-                    .shown(text)
-                    .map(|code| format!(" ({} {code})", test.at.as_str()))
-                    .unwrap_or_default();
-                RefreshError::rejected(format!(
-                    "the token endpoint refused the request in an answer of its own kind{shown}"
-                ))
-                .with_status(answer.status())
+        let failed = test.filter(|test| !test.holds(text));
+        let wanted = match failed {
+            Some(test) => {
+                let at = test.at.as_str();
+                let is_there = matches!(test.expected, Expected::OneOf(_) | Expected::NoneOf(_))
+                    && test.at.find(text).is_some();
+                if is_there && pointer::is_whole(text) {
+                    let shown =
+                        test.shown(text).map(|code| format!(" ({at} {code})")).unwrap_or_default();
+                    return RefreshError::rejected(format!(
+                        "the token endpoint refused the request in an answer of its own kind: `success` names other values \
+                         for `{at}`{shown}"
+                    ))
+                    .with_status(answer.status());
+                }
+                format!("a value at `{at}`, and there is none")
             }
-            _ => self.unreadable(answer, text),
-        }
+            None => "another status, header or redirect".to_owned(),
+        };
+        self.unreadable(answer, text, || {
+            format!(
+                "the token endpoint's answer is not what the profile calls a success: `success` asks for {wanted}"
+            )
+        })
     }
 
-    /// An answer that neither refuses nor brings tokens: nobody knows what the server did.
-    fn unreadable(&self, answer: &Response<Bytes>, text: &str) -> RefreshError {
-        let message = if is_page(answer, text) {
-            "the token endpoint answered a page of HTML instead of JSON; check its URL, and whether a login page or a proxy \
-             stands before it"
-                .to_owned()
+    /// An answer that neither refuses nor brings tokens: nobody knows what the server did. `why` is told of one that is whole.
+    fn unreadable(
+        &self,
+        answer: &Response<Bytes>,
+        text: &str,
+        why: impl FnOnce() -> String,
+    ) -> RefreshError {
+        let message = if is_page(answer) {
+            PAGE.to_owned()
+        } else if let Some(flaw) = pointer::flaw(text) {
+            format!("the token endpoint's answer {flaw}")
         } else {
-            format!(
-                "the token endpoint answered without an access token that can be read at `{}`",
-                self.answer.access_token.as_str()
-            )
+            why()
         };
         RefreshError::ambiguous(message).with_status(answer.status())
+    }
+
+    fn without_token(&self) -> String {
+        format!(
+            "the token endpoint answered without an access token that can be read at `{}`",
+            self.answer.access_token.as_str()
+        )
     }
 }
 
@@ -154,10 +187,4 @@ impl Refusal {
         }
         error
     }
-}
-
-fn is_page(answer: &Response<Bytes>, text: &str) -> bool {
-    let is_html =
-        |kind: &http::HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
-    answer.headers().get(CONTENT_TYPE).is_some_and(is_html) || text.trim_start().starts_with('<')
 }

@@ -89,7 +89,7 @@ impl HeaderTest {
 }
 
 impl JsonTest {
-    fn holds(&self, body: &str) -> bool {
+    pub(super) fn holds(&self, body: &str) -> bool {
         self.at.find(body).is_some_and(|found| self.expected.is(&found))
     }
 

@@ -6,6 +6,7 @@ use http::Request;
 
 use super::Profile;
 use super::description::{Ask, Current};
+use super::unknown_end::Told;
 use crate::config_error::ConfigError;
 use crate::endpoint::HttpEndpoint;
 use crate::key::TokenKey;
@@ -51,12 +52,13 @@ use crate::unsent::before_sending;
 pub struct ProfileEndpoint<H> {
     http: H,
     profile: Profile,
+    told: Told,
 }
 
 impl<H: HttpEndpoint> ProfileEndpoint<H> {
     /// An endpoint of this profile over an HTTP client.
     pub const fn new(http: H, profile: Profile) -> Self {
-        Self { http, profile }
+        Self { http, profile, told: Told::nothing() }
     }
 
     /// Starts to build a manager with the profile's own settings: when to refresh, the server's grace window, and its name as
@@ -98,7 +100,10 @@ impl<H: HttpEndpoint> ProfileEndpoint<H> {
     async fn ask(&self, ask: Ask, current: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
         let request = self.request(ask, current).await?;
         let answer = self.http.send(request).await?;
-        self.profile.description.read(ask, &answer, SystemTime::now())
+        let description = &self.profile.description;
+        let tokens = description.read(ask, &answer, SystemTime::now())?;
+        description.tell_unknown_end(&answer, &tokens, &self.told);
+        Ok(tokens)
     }
 
     /// Builds a request where reading a file may take its time.

@@ -41,7 +41,17 @@ impl ExpiryRule {
         access_token: &str,
         answered: Option<SystemTime>,
     ) -> Option<Expiry> {
-        let said = match &self.form {
+        self.said(body, access_token, answered).or(self.default.map(Expiry::In))
+    }
+
+    /// The end that the answer itself tells.
+    pub(super) fn said(
+        &self,
+        body: &str,
+        access_token: &str,
+        answered: Option<SystemTime>,
+    ) -> Option<Expiry> {
+        match &self.form {
             Form::Seconds(at) => at.find(body).as_ref().and_then(answer::lifetime).map(Expiry::In),
             Form::Epoch(at) => {
                 at.find(body).as_ref().and_then(seconds).and_then(|end| ending(end, answered))
@@ -59,8 +69,7 @@ impl ExpiryRule {
                 Some(_) => jwt::lifetime(access_token, answered).map(Expiry::In),
                 None => jwt::end(access_token).map(Expiry::At),
             },
-        };
-        said.or(self.default.map(Expiry::In))
+        }
     }
 }
 
@@ -78,7 +87,7 @@ fn seconds(value: &Value) -> Option<Duration> {
 
 /// A local time that a clock set back shows twice is the first of the two, and one that a clock set forward never shows
 /// is read as if it had been set already: too early costs a refresh, too late a refusal.
-fn iso8601(text: &str, zone: Option<&TimeZone>) -> Option<Duration> {
+pub(super) fn iso8601(text: &str, zone: Option<&TimeZone>) -> Option<Duration> {
     let end = match text.parse::<Timestamp>() {
         Ok(end) => end,
         Err(_) => zone?.to_ambiguous_timestamp(text.parse::<DateTime>().ok()?).earlier().ok()?,
@@ -88,6 +97,7 @@ fn iso8601(text: &str, zone: Option<&TimeZone>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::unknown_end::Flaw;
     use super::*;
 
     fn read(form: Form, value: &str, answered: Option<u64>) -> Option<Expiry> {
@@ -186,6 +196,41 @@ mod tests {
         assert_eq!(read(token, Some(1_010)), Some(Expiry::In(Duration::from_secs(50))));
         assert_eq!(read(token, None), Some(Expiry::At(Duration::from_secs(1_060))));
         assert_eq!(read("opaque", Some(1_010)), Some(Expiry::In(Duration::from_secs(900))));
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_read_has_a_reason_and_none_that_is_not_meant_to_be_there() {
+        let (utc, hour) = (TimeZone::get("UTC").ok(), Some(Duration::from_secs(3_600)));
+        let flaw = |form: &Form, value: &str, default| {
+            let rule = ExpiryRule { form: form.clone(), default };
+            let answered = Some(UNIX_EPOCH + Duration::from_secs(2_000_000_000));
+            rule.flaw(&format!(r#"{{"x":1{value}}}"#), "opaque", answered)
+        };
+        let (seconds, epoch) = (Form::Seconds(at()), Form::Epoch(at()));
+        let (local, zoned) = (Form::Iso8601(at(), None), Form::Iso8601(at(), utc));
+        for (form, value, expected) in [
+            (&seconds, r#","at":60"#, None),
+            (&seconds, "", Some(Flaw::Absent)),
+            (&seconds, r#","at":"""#, Some(Flaw::Absent)),
+            (&seconds, r#","at":null"#, None),
+            (&seconds, r#","at":"soon""#, Some(Flaw::Unreadable)),
+            (&seconds, r#","at":0"#, Some(Flaw::Unreadable)),
+            (&epoch, r#","at":2000000060"#, None),
+            (&epoch, r#","at":1000000000"#, Some(Flaw::Passed)),
+            (&epoch, r#","at":"2050-01-01""#, Some(Flaw::Unreadable)),
+            (&local, r#","at":"2050-01-01T00:00:00""#, Some(Flaw::NoZone)),
+            (&local, r#","at":"2050-01-01T00:00:00Z""#, None),
+            (&zoned, r#","at":"2050-01-01T00:00:00""#, None),
+            (&zoned, r#","at":"2001-01-01T00:00:00""#, Some(Flaw::Passed)),
+            (&zoned, r#","at":"tomorrow""#, Some(Flaw::Unreadable)),
+            (&Form::Jwt, "", Some(Flaw::NoJwt)),
+        ] {
+            assert_eq!(flaw(form, value, None), expected, "{form:?} {value}");
+        }
+        // A default is for answers that do not say it, and for no others.
+        assert_eq!(flaw(&seconds, "", hour), None);
+        assert_eq!(flaw(&Form::Jwt, "", hour), None);
+        assert_eq!(flaw(&zoned, r#","at":"tomorrow""#, hour), Some(Flaw::Unreadable));
     }
 
     #[test]

@@ -1,5 +1,26 @@
 //! Secrets that somebody wrote into a profile: refused, and not shown.
 
+/// What a secret is called whose name is a word of its own, without the characters between. Not `code` nor `session`: those may be
+/// constants that a server wants.
+const SECRET_NAMES: [&str; 16] = [
+    "accesskey",
+    "auth",
+    "authkey",
+    "authorization",
+    "cookie",
+    "jwt",
+    "otp",
+    "pass",
+    "passcode",
+    "passkey",
+    "pin",
+    "pwd",
+    "sessionid",
+    "sessionkey",
+    "sid",
+    "userpass",
+];
+
 /// Whether a value that stands in the profile at this place is a secret.
 pub(super) fn is_secret(name: &str, text: &str) -> bool {
     if text.is_empty() {
@@ -7,6 +28,8 @@ pub(super) fn is_secret(name: &str, text: &str) -> bool {
     }
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    // A header of the server's own: `X-Auth-Key`.
+    let own = plain.strip_prefix('x').filter(|_| name.contains('-')).unwrap_or(&plain);
     let named = [
         "password",
         "passwd",
@@ -21,7 +44,7 @@ pub(super) fn is_secret(name: &str, text: &str) -> bool {
     let is_kind = plain.ends_with("type");
     let is_named = !is_kind && named.iter().any(|word| plain.contains(word))
         || plain.ends_with("token")
-        || ["authorization", "cookie", "jwt", "pin", "otp", "pwd"].contains(&plain.as_str());
+        || SECRET_NAMES.contains(&own);
     let scheme = text.split_once(' ').map_or("", |(scheme, _)| scheme);
     let is_credential = ["basic", "bearer"].contains(&scheme.to_ascii_lowercase().as_str());
     let is_jwt = text.starts_with("eyJ") && text.matches('.').count() == 2;
@@ -42,14 +65,10 @@ pub(super) fn without_values(message: &str) -> String {
     let quotes = ["invalid type: ", "invalid value: ", "unknown variant "]
         .iter()
         .any(|start| message.starts_with(start));
-    let (Some((what, _)), Some((_, expected))) =
-        (message.split_once(['`', '"']), message.rsplit_once(", expected "))
-    else {
+    let Some((found, expected)) = message.rsplit_once(", expected ").filter(|_| quotes) else {
         return message.to_owned();
     };
-    if !quotes {
-        return message.to_owned();
-    }
+    let what = found.split(['`', '"']).next().unwrap_or_default();
     format!("{}, expected {expected}", what.trim_end())
 }
 
@@ -67,6 +86,13 @@ mod tests {
             ("refresh_token", "x"),
             ("x-auth-token", "x"),
             ("authorization", "x"),
+            ("pass", "x"),
+            ("user_pass", "x"),
+            ("passcode", "x"),
+            ("auth", "x"),
+            ("X-Auth-Key", "x"),
+            ("auth_token", "x"),
+            ("session_id", "x"),
             ("x-anything", "Bearer x"),
             ("field", "basic eA=="),
             ("field", "eyJhbGciOi.J9.x"),
@@ -83,6 +109,9 @@ mod tests {
             // RFC 7523 §2.2, and others that name the kind of a credential.
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("credential_type", "otp"),
+            ("code", "x"),
+            ("session", "new"),
+            ("auth_type", "basic"),
         ] {
             assert!(!is_secret(name, text), "{name}");
         }
@@ -102,6 +131,10 @@ mod tests {
             (
                 "invalid type: sequence, expected a string",
                 "invalid type: sequence, expected a string",
+            ),
+            (
+                "invalid type: sequence, expected a string or a table with `from`, `env` or `file`",
+                "invalid type: sequence, expected a string or a table with `from`, `env` or `file`",
             ),
             ("unknown field `x`, expected `y`", "unknown field `x`, expected `y`"),
         ] {

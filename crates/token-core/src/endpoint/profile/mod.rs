@@ -31,6 +31,7 @@ mod secret;
 mod shipped;
 #[cfg(test)]
 mod tests;
+mod unknown_end;
 mod url;
 
 use self::description::{Ask, Description};
@@ -38,6 +39,7 @@ pub use self::endpoint::ProfileEndpoint;
 use self::expiry::Form;
 pub use self::refused::RefusedToken;
 pub use self::shipped::SHIPPED;
+use self::unknown_end::Told;
 
 /// Somebody else's token endpoint, described as data. Cheap to clone.
 ///
@@ -129,7 +131,9 @@ impl Profile {
     /// The profile takes it for a refusal, or finds no access token in it.
     pub fn read(&self, answer: &[u8]) -> Result<TokenSet, RefreshError> {
         let answer = Response::new(Bytes::copy_from_slice(answer));
-        self.description.read(Ask::Login, &answer, SystemTime::now())
+        let tokens = self.description.read(Ask::Login, &answer, SystemTime::now())?;
+        self.description.tell_unknown_end(&answer, &tokens, &Told::nothing());
+        Ok(tokens)
     }
 
     /// What a refused token looks like on the API.

@@ -37,7 +37,12 @@ impl Pointer {
         self.follow(text).0.flatten().filter(|value| !value.is_null())
     }
 
-    /// The same in the beginning of a document: `None` if what follows may have the value, or change it.
+    /// The same, where a `null` says something too.
+    pub(super) fn find_or_null(&self, text: &str) -> Option<Value> {
+        self.follow(text).0.flatten()
+    }
+
+    /// As [`find`](Self::find) in the beginning of a document: `None` if what follows may have the value, or change it.
     pub(super) fn find_in_prefix(&self, text: &str) -> Option<Option<Value>> {
         match self.follow(without_last_number(text)) {
             (None, true) => None,
@@ -66,6 +71,16 @@ impl Pointer {
 /// Whether this is a whole JSON document. Values that no machine holds do not matter.
 pub(super) fn is_whole(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(without_mark(text)).is_ok()
+}
+
+/// What keeps a text from being a [whole](is_whole) JSON document.
+pub(super) fn flaw(text: &str) -> Option<&'static str> {
+    let error = serde_json::from_str::<IgnoredAny>(without_mark(text)).err()?;
+    Some(match error.is_eof() {
+        true if text.trim().is_empty() => "is empty",
+        true => "breaks off",
+        false => "is not JSON",
+    })
 }
 
 fn without_mark(text: &str) -> &str {

@@ -37,7 +37,7 @@ fn check(text: &str, even_http: bool) -> Result<(), String> {
         let host = uri.host().unwrap_or_default();
         return Err(format!(
             "`http://{host}` is plain http to another machine, where tokens could be read on the way; use https, or allow \
-             it with `even_http = true`"
+             it with `even_http = true` in the profile"
         ));
     }
     Ok(())

@@ -11,6 +11,7 @@ use crate::error::ErrorKind;
 use crate::event::Event;
 use crate::manager::{Health, TokenManager};
 use crate::refresher::{OAuthError, RefreshError, Spends};
+use crate::store::{MemoryStore, TokenStore};
 use crate::token::TokenSet;
 
 fn parts() -> (Script, ManualClock, TestStore) {
@@ -310,16 +311,69 @@ fn a_token_expired_by_hand_is_replaced_by_the_next_request() {
 }
 
 #[test]
-fn tokens_that_no_request_can_carry_are_an_error_and_no_loop() {
+fn answered_tokens_that_no_request_can_carry_are_an_error_and_no_loop() {
+    run(async {
+        struct Endpoint(TokenSet);
+        impl crate::refresher::Refresher for Endpoint {
+            async fn refresh(&self, _: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
+                Ok(self.0.clone())
+            }
+
+            fn spends(&self, _: Option<&TokenSet>) -> Spends {
+                Spends::RefreshToken
+            }
+        }
+        for (answer, told) in [
+            (TokenSet::new("line\nbreak"), "a line break in it, which no header can carry"),
+            (TokenSet::new("bro\u{fffd}ken"), "a byte in it that is no UTF-8"),
+            (TokenSet::new("x").with_token_type("mac"), "`mac`"),
+        ] {
+            let store = MemoryStore::new();
+            let tokens = TokenManager::builder(Endpoint(answer.with_refresh_token("rotated")))
+                .store(store.clone())
+                .seed(TokenSet::from_refresh_token("rt-0"))
+                .build()
+                .unwrap();
+            let error = tokens.token().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains(told), "{error}");
+            assert!(tokens.token().await.is_err());
+            assert_eq!(tokens.status().version().map(|version| version.generation()), Some(1));
+            // It is the only copy of the live refresh token.
+            let key = tokens.inner.store_key.clone();
+            let (stored, _) = store.load(&key).await.unwrap().unwrap();
+            let record = crate::record::Record::decode(stored.bytes(), &key).unwrap();
+            assert_eq!(record.tokens.refresh_token().unwrap().expose_secret(), "rotated");
+        }
+    });
+}
+
+#[test]
+fn a_brought_token_that_no_request_can_carry_is_refused_and_changes_nothing() {
     run(async {
         let (script, clock, _) = parts();
-        let tokens = builder(&script, &clock).build().unwrap();
-        tokens.login(TokenSet::new("line\nbreak").with_refresh_token("rt-x")).await.unwrap();
-        for _ in 0..3 {
-            assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Configuration);
+        for (bad, told) in [
+            ("access\n", "ends with a line break"),
+            ("access\r\n", "ends with a line break"),
+            ("line\nbreak", "has a line break in it"),
+            ("nul\0", "has a control character in it"),
+            ("", "is empty"),
+        ] {
+            let bad = TokenSet::new(bad).with_refresh_token("rt-x");
+            let error = builder(&script, &clock).seed(bad.clone()).build().unwrap_err();
+            assert!(error.to_string().contains(told), "{error}");
+            let tokens = builder(&script, &clock).build().unwrap();
+            tokens.login(TokenSet::new("good").with_refresh_token("rt-1")).await.unwrap();
+            let before = tokens.status().version();
+            for refused in [tokens.login(bad.clone()).await, tokens.update(bad).await] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Configuration);
+                let text = error.to_string();
+                assert!(text.contains(told) && text.contains("nothing was changed"), "{text}");
+            }
+            assert_eq!(tokens.status().version(), before);
+            assert_eq!(tokens.token().await.unwrap().expose_secret(), "good");
         }
-        tokens.login(TokenSet::new("x").with_token_type("mac")).await.unwrap();
-        assert!(tokens.token().await.unwrap_err().to_string().contains("`mac`"));
         assert_eq!(script.calls(), 0);
     });
 }

@@ -27,7 +27,15 @@ mod request;
 pub(super) fn load(text: &str) -> Result<Description, ConfigError> {
     let loader = Loader { text };
     let document = toml::from_str(text).map_err(|error: toml::de::Error| {
-        loader.error(error.span().unwrap_or_default(), literal::without_values(error.message()))
+        let span = error.span().unwrap_or_default();
+        let message = match (error.message(), text.get(span.clone())) {
+            // A key is no value, and is what is looked for.
+            ("duplicate key", Some(key)) => {
+                format!("duplicate key `{}`; leave one of them out", key.trim())
+            }
+            (message, _) => literal::without_values(message),
+        };
+        loader.error(span, message)
     })?;
     loader.description(document)
 }

@@ -95,16 +95,32 @@ fn the_outcome_table_of_a_profile() {
             &[],
             r#"{"err_code":"99"}"#,
             Rejected,
-            "in an answer of its own kind (/err_code 99)",
+            "in an answer of its own kind: `success` names other values for `/err_code` (/err_code 99)",
         ),
         // What cannot be read: nobody knows what the server did.
         (refresh, 200, page, "<html>log in</html>", Ambiguous, "a page of HTML instead of JSON"),
-        (refresh, 200, &[], "", Ambiguous, "`/datas/token`"),
-        (refresh, 200, &[], r#"{"datas":{"token":"x"}}"#, Ambiguous, "`/datas/token`"),
+        (refresh, 200, &[], "", Ambiguous, "is empty"),
+        (
+            refresh,
+            200,
+            &[],
+            r#"{"datas":{"token":"x"}}"#,
+            Ambiguous,
+            "`success` asks for a value at `/err_code`, and there is none",
+        ),
+        (
+            refresh,
+            201,
+            &[],
+            r#"{"datas":{"token":"x"},"err_code":"0"}"#,
+            Ambiguous,
+            "`success` asks for another status, header or redirect",
+        ),
         (refresh, 200, &[], r#"{"err_code":"0"}"#, Ambiguous, "`/datas/token`"),
-        (refresh, 200, &[], r#"{"err_code":"0","datas":{"token":"x""#, Ambiguous, "`/datas/token`"),
-        (refresh, 200, &[], r#"{"err_code":"99","datas":{"#, Ambiguous, "`/datas/token`"),
-        (refresh, 204, &[], "", Ambiguous, "`/datas/token`"),
+        (refresh, 200, &[], r#"{"err_code":"0","datas":{"token":"x""#, Ambiguous, "breaks off"),
+        (refresh, 200, &[], r#"{"err_code":"99","datas":{"#, Ambiguous, "breaks off"),
+        (refresh, 200, &[], "not JSON", Ambiguous, "is not JSON"),
+        (refresh, 204, &[], "", Ambiguous, "is empty"),
         // What the profile does not say is RFC 6749's, and the table's.
         (
             refresh,
@@ -122,6 +138,7 @@ fn the_outcome_table_of_a_profile() {
         // A login that is refused is not tried in a loop, which would lock the account.
         (login, 401, &[], "", Configuration, "the login was refused"),
         (login, 422, &[], r#"{"detail":"x"}"#, Configuration, "the login was refused"),
+        (login, 401, &[], r#"{"error":"Wrong password"}"#, Configuration, "the login was refused"),
         (login, 404, &[], "", Rejected, "refused the request"),
         // Many frameworks write the status once more into `error`, which is no code of RFC 6749.
         (login, 401, &[], r#"{"error":"Unauthorized"}"#, Configuration, "the login was refused"),

@@ -22,7 +22,7 @@ fn a_mistake_is_refused_with_its_line_and_its_mend() {
         // Fields and their forms.
         ("colour = 1", 2, "unknown field `colour`, expected one of `name`, `base_url`"),
         ("even_http = \"yes\"", 2, "invalid type: string, expected a boolean"),
-        ("name = \"y\"", 2, "duplicate key"),
+        ("name = \"y\"", 2, "duplicate key `name`; leave one"),
         ("x = ", 2, "value"),
         // URLs.
         (
@@ -75,6 +75,12 @@ fn a_mistake_is_refused_with_its_line_and_its_mend() {
             2,
             "invalid type: floating point, expected a string",
         ),
+        (
+            "refresh = { url = \"/r\", json = { a = [1] } }",
+            2,
+            "2: invalid type: sequence, expected a string, a whole number, a boolean, or a table with `from`, `env` or `file`",
+        ),
+        ("refresh = { url = \"/r\", json = { pass = \"CANARY\" } }", 2, "`pass` has a secret"),
         // The refresh token.
         ("refresh_token = { reusable = true }", 2, "presents no refresh token"),
         (

@@ -3,6 +3,7 @@ mod documentation;
 mod exchanges;
 mod loading;
 mod shipped;
+mod unknown_end;
 
 use std::sync::Mutex;
 

@@ -115,6 +115,8 @@ fn akuvox_presents_both_tokens_and_says_everything_with_a_200() {
         Outcome::Rejected,
         "(/err_code 1007)",
     );
+    let refused = r#"{"err_code":"1007"}"#;
+    refuses(&akuvox, Ask::Login, 200, refused, Outcome::Rejected, "refused the login");
     refuses(&akuvox, Ask::Refresh, 401, "", Outcome::InvalidGrant, "refused the refresh token");
     // Without the access token the refresh token is not sent.
     let alone = TokenSet::from_refresh_token("r");
