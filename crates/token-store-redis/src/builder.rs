@@ -1,0 +1,186 @@
+use std::time::Duration;
+
+use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use token_core::store::StoreError;
+
+use crate::RedisStore;
+use crate::failure;
+use crate::key_name::Namespace;
+use crate::link::Limits;
+
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Longer than a server stands still when it forks to save its data.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Settings of a [`RedisStore`].
+#[derive(Clone)]
+pub struct Builder {
+    url: String,
+    namespace: String,
+    limits: Limits,
+}
+
+/// Settings that were judged.
+pub(crate) struct Settings {
+    pub(crate) client: Client,
+    /// Host and port, for people.
+    pub(crate) server: String,
+    pub(crate) namespace: Namespace,
+    pub(crate) limits: Limits,
+}
+
+impl Builder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            namespace: Namespace::DEFAULT.to_owned(),
+            limits: Limits { connect: CONNECT, answer: ANSWER },
+        }
+    }
+
+    /// Sets what every key begins with: 1 to 200 of `A-Z a-z 0-9 . _ : -`. By default `token-refresh`.
+    ///
+    /// Stores with the same namespace in the same database share their grants; others never meet.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Sets how long a connection may take, with its handshake. By default 2 seconds.
+    ///
+    /// Together with the [answer's time](Self::answer_timeout) it should stay below the manager's store deadline, 5
+    /// seconds by default.
+    #[must_use]
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.connect = timeout;
+        self
+    }
+
+    /// Sets how long the server may take to answer. By default 2 seconds.
+    ///
+    /// A write that is not answered in time may have happened; the manager reads the record and goes by its stamp.
+    #[must_use]
+    pub const fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.answer = timeout;
+        self
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// As for [`RedisStore::open`], and settings that are out of range.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(self) -> Result<RedisStore, StoreError> {
+        RedisStore::connect(self.settings()?).await
+    }
+
+    fn settings(&self) -> Result<Settings, StoreError> {
+        let namespace = Namespace::new(&self.namespace).ok_or_else(|| {
+            failure::settings(format!(
+                "the namespace {:?} of the token store cannot be used: use 1 to 200 of A-Z a-z 0-9 . _ : -",
+                self.namespace
+            ))
+        })?;
+        if self.limits.connect.is_zero() || self.limits.answer.is_zero() {
+            return Err(failure::settings("the timeouts of the token store must be above zero"));
+        }
+        let info = info(&self.url)?;
+        let server = info.addr().to_string();
+        let client = Client::open(info).map_err(|error| bad_url(&error))?;
+        Ok(Settings { client, server, namespace, limits: self.limits })
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("Builder")
+            .field("namespace", &self.namespace)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("redis" | "valkey") => {}
+        Some(other @ ("rediss" | "valkeys")) => {
+            return Err(failure::settings(format!(
+                "a URL with {other}:// asks for TLS, which token-store-redis does not have yet: use redis:// through a tunnel, or \
+                 within a network that is yours"
+            )));
+        }
+        Some(other) if other.starts_with("redis+") => {
+            return Err(failure::settings(format!(
+                "a URL with {other}:// is not one that token-store-redis follows yet: use the redis:// address of a single server"
+            )));
+        }
+        // What stands there instead may be a password.
+        _ => return Err(failure::settings(format!("{WHAT_IT_IS} must begin with redis://"))),
+    }
+    let info = url.into_connection_info().map_err(|error| bad_url(&error))?;
+    let redis = info.redis_settings().clone().set_skip_set_lib_name();
+    match info.addr() {
+        ConnectionAddr::Tcp(..) => Ok(info.set_redis_settings(redis)),
+        _ => Err(failure::settings(format!("{WHAT_IT_IS} must name a host"))),
+    }
+}
+
+const WHAT_IT_IS: &str = "the URL of the token store, such as redis://user:password@host:6379/0,";
+
+fn bad_url(error: &RedisError) -> StoreError {
+    failure::settings(format!("{WHAT_IT_IS} cannot be read: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        Builder::new(url).settings().err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn urls_that_lead_nowhere_say_what_one_looks_like_and_repeat_no_password() {
+        for (url, said) in [
+            ("", "must begin with redis://"),
+            ("localhost:6379", "must begin with redis://"),
+            ("http://:pa55word@localhost", "must begin with redis://"),
+            ("redis://", "cannot be read"),
+            ("redis://user:pa55word@", "cannot be read"),
+            ("redis://user:pa55word@localhost:port", "cannot be read"),
+            ("redis://user:pa55word@localhost/billing", "Invalid database number"),
+            ("redis://user:pa55word@0.0.0.0", "wildcard"),
+            ("rediss://user:pa55word@localhost", "asks for TLS"),
+            ("redis+sentinel://user:pa55word@localhost", "single server"),
+            ("redis+unix:///run/redis.sock", "single server"),
+        ] {
+            let refused = refused(url);
+            assert!(refused.contains(said) && !refused.contains("pa55word"), "{url}: {refused}");
+        }
+        assert_eq!(refused("redis://user:pa55word@localhost/3"), "");
+        assert_eq!(refused("valkey://localhost"), "");
+    }
+
+    #[test]
+    fn settings_that_cannot_be_used_are_told() {
+        let of = |builder: Builder| builder.settings().err().unwrap().to_string();
+        let builder = Builder::new("redis://localhost");
+        assert!(of(builder.clone().namespace("a*")).contains("\"a*\""));
+        assert!(of(builder.clone().answer_timeout(Duration::ZERO)).contains("above zero"));
+        assert!(of(builder.connect_timeout(Duration::ZERO)).contains("above zero"));
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let builder = Builder::new("redis://user:pa55word@localhost");
+        assert!(!format!("{builder:?}").contains("pa55word"));
+    }
+}

@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod builder;
+mod failure;
+mod key_name;
+mod link;
+mod listing;
+mod record;
+mod script;
+mod server;
+mod store;
+
+pub use builder::Builder;
+pub use store::RedisStore;

@@ -1,0 +1,189 @@
+//! One connection to the server: made when it is needed, judged before it is used, made anew when it fails.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
+};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::server::Server;
+
+/// A connection that many use at once. What one of them gives up goes on to its end.
+pub(crate) struct Link {
+    client: Client,
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+/// How long the server may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) connect: Duration,
+    pub(crate) answer: Duration,
+}
+
+/// Why there is no answer to be had.
+#[derive(Clone, Debug)]
+pub(crate) enum Trouble {
+    /// There is no connection, so nothing was sent.
+    Unreached(RedisError),
+    /// The server is not one to keep records on; nothing was sent.
+    Unsuitable(String),
+    /// The server answered with an error, and has done nothing.
+    Refused(RedisError),
+    /// It was sent, perhaps, and the answer is missing.
+    Unanswered(RedisError),
+    /// The answer has another form than the command has.
+    Odd,
+}
+
+#[derive(Default)]
+struct State {
+    open: Option<Open>,
+    /// Connections made so far.
+    made: u64,
+    /// The last attempt that failed, for those who waited for it.
+    failed: Option<(Instant, Trouble)>,
+}
+
+#[derive(Clone)]
+struct Open {
+    connection: MultiplexedConnection,
+    number: u64,
+    /// Whether this caller made it.
+    new: bool,
+}
+
+impl Link {
+    pub(crate) fn new(client: Client, limits: Limits) -> Arc<Self> {
+        Arc::new(Self { client, limits, state: Mutex::default() })
+    }
+
+    /// Asks for what can be asked for twice.
+    pub(crate) async fn read(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let open = self.open().await?;
+        let new = open.new;
+        match self.ask(open, command).await {
+            // The server may have closed it while nobody used it.
+            Err(Trouble::Unanswered(error)) if !new && !error.is_timeout() => {
+                let open = self.open().await?;
+                self.ask(open, command).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Asks once.
+    pub(crate) async fn write(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let open = self.open().await?;
+        self.ask(open, command).await
+    }
+
+    /// Asks for several things that can be asked for twice; each has an answer of its own.
+    pub(crate) async fn read_all(&self, commands: &mut Pipeline) -> Result<Vec<Value>, Trouble> {
+        let open = self.open().await?;
+        let mut connection = open.connection.clone();
+        match commands.query_async(&mut connection).await {
+            Ok(answers) => Ok(answers),
+            Err(error) => Err(self.failed(open.number, error).await),
+        }
+    }
+
+    async fn ask(&self, open: Open, command: &Cmd) -> Result<Value, Trouble> {
+        let Open { mut connection, number, .. } = open;
+        match command.query_async(&mut connection).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.failed(number, error).await),
+        }
+    }
+
+    /// Whoever waits while another connects shares what comes of it.
+    async fn open(&self) -> Result<Open, Trouble> {
+        let asked = Instant::now();
+        let mut state = self.state.lock().await;
+        if let Some(open) = &state.open {
+            return Ok(open.clone());
+        }
+        if let Some((at, trouble)) = &state.failed
+            && *at >= asked
+        {
+            return Err(trouble.clone());
+        }
+        match self.connect().await {
+            Ok(connection) => {
+                state.made += 1;
+                let open = Open { connection, number: state.made, new: false };
+                state.open = Some(open.clone());
+                state.failed = None;
+                Ok(Open { new: true, ..open })
+            }
+            Err(trouble) => {
+                state.failed = Some((Instant::now(), trouble.clone()));
+                Err(trouble)
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
+        // The crate's own limits, half a second and one, are exceeded by a server that saves its data.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.limits.connect))
+            .set_response_timeout(Some(self.limits.answer));
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map_err(Trouble::Unreached)?;
+        // Each time: behind one address there is another server after a failover.
+        let info: String =
+            redis::cmd("INFO").query_async(&mut connection).await.map_err(|error| {
+                if is_answer(&error) { Trouble::Refused(error) } else { Trouble::Unreached(error) }
+            })?;
+        match Server::new(&info).refusal() {
+            Some(why) => Err(Trouble::Unsuitable(why)),
+            None => Ok(connection),
+        }
+    }
+
+    async fn failed(&self, number: u64, error: RedisError) -> Trouble {
+        let answered = is_answer(&error);
+        if !answered || is_about_the_server(&error) {
+            let mut state = self.state.lock().await;
+            if state.open.as_ref().is_some_and(|open| open.number == number) {
+                state.open = None;
+            }
+        }
+        if answered { Trouble::Refused(error) } else { Trouble::Unanswered(error) }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client has the password.
+        f.debug_struct("Link").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Whether the server said it.
+fn is_answer(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+}
+
+/// Whether another connection may lead to a server that says something else.
+fn is_about_the_server(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::ReadOnly
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::BusyLoading
+                | ServerErrorKind::Moved
+                | ServerErrorKind::ClusterDown
+        )
+    ) || error.code() == Some("NOAUTH")
+}

@@ -1,0 +1,231 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use token_core::store::{
+    Capabilities, Cursor, Durability, Expect, Page, Provenance, Stamp, StoreError, StoreKey, Swap,
+    TokenStore, Versioned,
+};
+use tokio::time::Instant;
+
+use crate::builder::{Builder, Settings};
+use crate::failure::{self, Place};
+use crate::key_name::Namespace;
+use crate::link::{Link, Trouble};
+use crate::listing;
+use crate::record::{Found, Unreadable};
+use crate::script;
+
+/// The pauses between two looks: short at first, for those who wait for a refresh that is under way.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Records as keys of one Redis or Valkey server, for the processes of any number of hosts.
+///
+/// Each write is a compare-and-swap in one script. See the [crate docs](crate) for what is on the server, which rights
+/// its user needs, and what happens when something goes wrong.
+///
+/// Clones share everything: two connections, made when they are needed, made anew when they fail. A request that has its
+/// token causes no command.
+///
+/// # Example
+///
+/// ```no_run
+/// use token_core::endpoint::{HttpEndpoint, TokenEndpoint};
+/// use token_core::{TokenKey, TokenManager, TokenSet};
+/// use token_store_redis::RedisStore;
+///
+/// async fn manager<H: HttpEndpoint>(endpoint: TokenEndpoint<H>) -> Result<TokenManager, Box<dyn std::error::Error>> {
+///     let store = RedisStore::open("redis://tokens:secret@redis.internal:6379").await?;
+///     let tokens = TokenManager::builder(endpoint)
+///         .key(TokenKey::new("billing-api")?)
+///         .store(store)
+///         .seed(TokenSet::from_refresh_token("the first one"))
+///         .build()?;
+///     Ok(tokens)
+/// }
+/// ```
+///
+/// # Cancel safety
+///
+/// A command whose future is dropped is answered by the server all the same: a write that was sent happens or not, as a
+/// whole.
+#[derive(Clone, Debug)]
+pub struct RedisStore {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    server: String,
+    namespace: Namespace,
+    /// Looks, and everything else that changes nothing.
+    reads: Arc<Link>,
+    /// Of its own, so that a write never stands behind a listing.
+    writes: Arc<Link>,
+}
+
+impl RedisStore {
+    /// Connects to the server of this URL, `redis://user:password@host:6379/0`, and looks whether it keeps what it is
+    /// given.
+    ///
+    /// # Errors
+    ///
+    /// The URL cannot be read; the server is not there, wants a login, denies a right, is a replica or another kind of
+    /// server, is older than Redis 7.0, or would drop records when its memory is full (`maxmemory-policy allkeys-…`).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn open(url: impl AsRef<str>) -> Result<Self, StoreError> {
+        Self::builder(url).open().await
+    }
+
+    /// Settings for the store behind this URL.
+    pub fn builder(url: impl AsRef<str>) -> Builder {
+        Builder::new(url.as_ref())
+    }
+
+    pub(crate) async fn connect(settings: Settings) -> Result<Self, StoreError> {
+        let Settings { client, server, namespace, limits } = settings;
+        let reads = Link::new(client.clone(), limits);
+        let writes = Link::new(client, limits);
+        let store = Self { inner: Arc::new(Inner { server, namespace, reads, writes }) };
+        store.try_out().await?;
+        Ok(store)
+    }
+
+    /// Whether the server lets us run what the store is made of; better now than at the first refresh.
+    async fn try_out(&self) -> Result<(), StoreError> {
+        let Inner { server, namespace, reads, .. } = &*self.inner;
+        let answer = reads.read(&script::read(&namespace.nobodys())).await;
+        let answer = answer.map_err(|trouble| failure::server(server, trouble))?;
+        match script::what_was_read(answer) {
+            Some(_) => Ok(()),
+            None => Err(failure::server(server, Trouble::Odd)),
+        }
+    }
+
+    async fn look(&self, place: Place<'_>) -> Result<Found, StoreError> {
+        let answer = self.inner.reads.read(&script::read(place.key)).await;
+        let answer = answer.map_err(|trouble| failure::read(place, trouble))?;
+        let found =
+            script::what_was_read(answer).ok_or_else(|| failure::read(place, Trouble::Odd))?;
+        // What a replica shows may be old.
+        if found.is_master { Ok(found) } else { Err(failure::replica(place)) }
+    }
+
+    /// The stamp alone would do, and a record is small.
+    async fn stamp(&self, place: Place<'_>) -> Result<Option<Stamp>, StoreError> {
+        let found = self.look(place).await?;
+        let record = found.record(place.grant).map_err(|why| failure::unreadable(place, &why))?;
+        Ok(record.map(|(record, _)| record.stamp()))
+    }
+
+    fn place<'a>(&'a self, key: &'a str, grant: &'a StoreKey) -> Place<'a> {
+        Place { server: &self.inner.server, key, grant }
+    }
+}
+
+impl TokenStore for RedisStore {
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        capabilities.may_regress = true;
+        capabilities.crosses_hosts = true;
+        capabilities.outlives_process = true;
+        capabilities
+    }
+
+    async fn load(&self, grant: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {
+        let key = self.inner.namespace.key(grant);
+        let place = self.place(&key, grant);
+        let found = self.look(place).await?;
+        found.record(grant).map_err(|why| failure::unreadable(place, &why))
+    }
+
+    async fn compare_and_swap(
+        &self,
+        grant: &StoreKey,
+        expect: Expect,
+        new: &Versioned,
+        durability: Durability,
+    ) -> Result<Swap, StoreError> {
+        let key = self.inner.namespace.key(grant);
+        let place = self.place(&key, grant);
+        let command = script::swap(&key, grant, expect, new);
+        let answer = self.inner.writes.write(&command).await;
+        let answer = answer.map_err(|trouble| failure::write(place, trouble))?;
+        let (written, before) =
+            script::whether_swapped(answer).ok_or_else(|| failure::write(place, Trouble::Odd))?;
+        let record = before.record(grant);
+        if written {
+            let replaced = record.ok().flatten().map(|(_, provenance)| provenance);
+            let durable = durability == Durability::Durable;
+            return Ok(Swap::Won { durable, replaced: replaced.unwrap_or_default() });
+        }
+        match record {
+            Ok(current) => Ok(Swap::Lost(current.map(|(record, _)| record))),
+            Err(why) => Err(failure::unreadable(place, &why)),
+        }
+    }
+
+    async fn set_aside(
+        &self,
+        grant: &StoreKey,
+        unreadable: Option<Stamp>,
+        new: &Versioned,
+    ) -> Result<Option<String>, StoreError> {
+        let key = self.inner.namespace.key(grant);
+        let place = self.place(&key, grant);
+        let found = self.look(place).await?;
+        match (found.record(grant), unreadable) {
+            (Err(Unreadable::Damaged { .. } | Unreadable::OtherGrant { .. }), None) => {}
+            (Ok(Some((record, _))), Some(stamp)) if record.stamp() == stamp => {}
+            (Err(why), _) => return Err(failure::unreadable(place, &why)),
+            (Ok(_), _) => return Ok(None),
+        }
+        let aside = Namespace::aside(&key, new.stamp());
+        let command = script::set_aside(&key, &aside, grant, found.fields(), new);
+        let answer = self.inner.writes.write(&command).await;
+        let answer: Value = answer.map_err(|trouble| failure::write(place, trouble))?;
+        match script::whether_set_aside(&answer) {
+            Some(true) => Ok(Some(aside)),
+            Some(false) => Ok(None),
+            None => Err(failure::write(place, Trouble::Odd)),
+        }
+    }
+
+    /// Looks at the record after 10 ms, then at intervals that grow to a second.
+    async fn changed(
+        &self,
+        grant: &StoreKey,
+        since: Option<Stamp>,
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        let key = self.inner.namespace.key(grant);
+        let place = self.place(&key, grant);
+        let start = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            // A server that hangs does not prolong the wait.
+            let look = tokio::time::timeout(left, self.stamp(place));
+            let Ok(current) = look.await else { return Ok(()) };
+            if current? != since {
+                return Ok(());
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
+            // Apart from each other, many who began together.
+            tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0).min(left)).await;
+            pause = (pause * 6 / 5).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
+        let Inner { server, namespace, reads, .. } = &*self.inner;
+        listing::page(reads, server, namespace, after.as_ref()).await
+    }
+}
