@@ -141,9 +141,9 @@ fn refused(error: &RedisError) -> String {
         (_, "NOAUTH") => {
             "wants a password: put it into the URL, as in `redis://user:password@host:6379`".to_owned()
         }
-        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => format!(
-            "denies a right{quoted}: give the user those that the README of token-store-redis names, with `ACL SETUSER`"
-        ),
+        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => denied(&quoted),
+        // So Redis 7.0 says it of a command within a script.
+        _ if quoted.contains("The user executing the script can't") => denied(&quoted),
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
             format!("cannot be used: {REPLICA}")
         }
@@ -178,12 +178,21 @@ fn refused(error: &RedisError) -> String {
         (_, "BUSY") => {
             "is busy with a script of somebody else's: end that with `SCRIPT KILL`, or wait".to_owned()
         }
+        _ if quoted.contains("DB index is out of range") => {
+            "has fewer databases: correct the number of the database of the URL".to_owned()
+        }
         // These repeat the arguments of the command.
         _ if quoted.contains("unknown command") => {
             "does not know a command that this store needs: it was renamed or disabled there, or this is no Redis".to_owned()
         }
         (_, code) => format!("answered with the error {code}{quoted}"),
     }
+}
+
+fn denied(quoted: &str) -> String {
+    format!(
+        "denies a right{quoted}: give the user those that the README of token-store-redis names, with `ACL SETUSER`"
+    )
 }
 
 #[cfg(test)]

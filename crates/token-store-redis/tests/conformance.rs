@@ -12,7 +12,8 @@ use token_core::store::{StoreErrorKind, StoreKey};
 use token_store_redis::RedisStore;
 use token_testkit::conformance::{self, Storm, Subject};
 
-use support::{Proxy, Route, Server};
+use support::Server;
+use support::proxy::{Proxy, Route};
 
 token_testkit::conformance_tests!(Redis::new());
 

@@ -2,17 +2,18 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-mod proxy;
+pub(crate) mod proxy;
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use redis::{Client, Connection, FromRedisValue};
 use tempfile::TempDir;
-
-pub(crate) use self::proxy::{Proxy, Route};
+use token_core::TokenKey;
+use token_core::store::{Stamp, StoreKey, Versioned};
 
 /// How long a server may take to begin, or to do what was asked, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -101,6 +102,17 @@ impl Server {
         command(words).query(&mut connection).ok()
     }
 
+    pub(crate) fn try_command(&self, words: &[&str]) -> Result<redis::Value, redis::RedisError> {
+        command(words).query(&mut self.connection())
+    }
+
+    /// Makes it a replica of another, and waits until it has caught up.
+    pub(crate) fn follow(&self, master: &Self) {
+        let () = self.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        self.until("replication", |info| info.contains("master_link_status:up"));
+        master.until("replication", |info| info.contains("state=online"));
+    }
+
     /// The only key of records there is.
     pub(crate) fn only_key(&self) -> String {
         let keys: Vec<String> = self.ask(&["KEYS", "*"]);
@@ -157,6 +169,16 @@ pub(crate) fn url(port: u16, password: Option<&str>) -> String {
 
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn grant(name: &str) -> StoreKey {
+    StoreKey::from(&TokenKey::new(name).unwrap())
+}
+
+/// A new record.
+pub(crate) fn fresh() -> Versioned {
+    let stamp = Stamp::random();
+    Versioned::new(stamp, Bytes::from(format!("{{\"made\":\"{stamp}\"}}")))
 }
 
 fn command(words: &[&str]) -> redis::Cmd {
