@@ -13,11 +13,17 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// Longer than a server stands still when it forks to save its data.
 const ANSWER: Duration = Duration::from_secs(2);
 
+const REPLICAS: Duration = Duration::from_millis(500);
+
+/// An intent that is older is not acted upon.
+const SEND_GATE: Duration = Duration::from_secs(1);
+
 /// Settings of a [`RedisStore`].
 #[derive(Clone)]
 pub struct Builder {
     url: String,
     namespace: String,
+    replicas: Option<u32>,
     limits: Limits,
 }
 
@@ -27,6 +33,8 @@ pub(crate) struct Settings {
     /// Host and port, for people.
     pub(crate) server: String,
     pub(crate) namespace: Namespace,
+    /// How many replicas have to have a record; by default one of those that are online.
+    pub(crate) replicas: Option<u32>,
     pub(crate) limits: Limits,
 }
 
@@ -35,7 +43,8 @@ impl Builder {
         Self {
             url: url.to_owned(),
             namespace: Namespace::DEFAULT.to_owned(),
-            limits: Limits { connect: CONNECT, answer: ANSWER },
+            replicas: None,
+            limits: Limits { connect: CONNECT, answer: ANSWER, replicas: REPLICAS },
         }
     }
 
@@ -50,8 +59,8 @@ impl Builder {
 
     /// Sets how long a connection may take, with its handshake. By default 2 seconds.
     ///
-    /// Together with the [answer's time](Self::answer_timeout) it should stay below the manager's store deadline, 5
-    /// seconds by default.
+    /// Together with the [answer's time](Self::answer_timeout) and the [replicas'](Self::replica_timeout) it should stay
+    /// below the manager's store deadline, 5 seconds by default.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect = timeout;
@@ -64,6 +73,27 @@ impl Builder {
     #[must_use]
     pub const fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.limits.answer = timeout;
+        self
+    }
+
+    /// Sets how many replicas have to have a record before it counts as durable. By default one of those that are online
+    /// when it is written, and none where none is.
+    ///
+    /// Set it to 1 where a replica may take over: without the setting a refresh goes on while none is connected, and a
+    /// failover to one of them then loses what was written meanwhile. With it no refresh begins while too few follow; tokens
+    /// that are still good are served.
+    #[must_use]
+    pub const fn replicas(mut self, replicas: u32) -> Self {
+        self.replicas = Some(replicas);
+        self
+    }
+
+    /// Sets how long the replicas may take. By default half a second.
+    ///
+    /// A refresh that has not begun a second after its intent was written is called off, so it must be below that.
+    #[must_use]
+    pub const fn replica_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.replicas = timeout;
         self
     }
 
@@ -90,10 +120,17 @@ impl Builder {
         if self.limits.connect.is_zero() || self.limits.answer.is_zero() {
             return Err(failure::settings("the timeouts of the token store must be above zero"));
         }
+        if self.limits.replicas.is_zero() || self.limits.replicas >= SEND_GATE {
+            return Err(failure::settings(format!(
+                "the replica timeout of the token store is {:?}: it must be above zero and below {SEND_GATE:?}, or no refresh would \
+                 begin",
+                self.limits.replicas
+            )));
+        }
         let info = info(&self.url)?;
         let server = info.addr().to_string();
         let client = Client::open(info).map_err(|error| bad_url(&error))?;
-        Ok(Settings { client, server, namespace, limits: self.limits })
+        Ok(Settings { client, server, namespace, replicas: self.replicas, limits: self.limits })
     }
 }
 
@@ -102,6 +139,7 @@ impl std::fmt::Debug for Builder {
         // The URL may hold a password.
         f.debug_struct("Builder")
             .field("namespace", &self.namespace)
+            .field("replicas", &self.replicas)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -175,6 +213,9 @@ mod tests {
         let builder = Builder::new("redis://localhost");
         assert!(of(builder.clone().namespace("a*")).contains("\"a*\""));
         assert!(of(builder.clone().answer_timeout(Duration::ZERO)).contains("above zero"));
+        for timeout in [Duration::ZERO, Duration::from_secs(1)] {
+            assert!(of(builder.clone().replica_timeout(timeout)).contains("below 1s"));
+        }
         assert!(of(builder.connect_timeout(Duration::ZERO)).contains("above zero"));
     }
 

@@ -25,6 +25,17 @@ pub(crate) struct Link {
 pub(crate) struct Limits {
     pub(crate) connect: Duration,
     pub(crate) answer: Duration,
+    /// And its replicas, after that.
+    pub(crate) replicas: Duration,
+}
+
+/// What was answered to a write.
+pub(crate) struct Written {
+    pub(crate) answer: Value,
+    /// How many replicas have it, as far as they were asked.
+    pub(crate) on: u32,
+    /// The connection that it was written on.
+    open: Open,
 }
 
 /// Why there is no answer to be had.
@@ -78,10 +89,42 @@ impl Link {
         }
     }
 
-    /// Asks once.
-    pub(crate) async fn write(&self, command: &Cmd) -> Result<Value, Trouble> {
+    /// Asks once, and waits until so many replicas have what this connection wrote: how many have it.
+    ///
+    /// Both go out together. Asked for on another connection, or on one made anew, the wait would be for somebody else's
+    /// writes.
+    pub(crate) async fn write(&self, command: &Cmd, replicas: u32) -> Result<Written, Trouble> {
         let open = self.open().await?;
-        self.ask(open, command).await
+        if replicas == 0 {
+            let answer = self.ask(open.clone(), command).await?;
+            return Ok(Written { answer, on: 0, open });
+        }
+        let mut both = redis::pipe();
+        both.ignore_errors().add_command(command.clone()).add_command(self.wait(replicas));
+        let mut connection = open.connection.clone();
+        let answers: Result<Vec<Value>, _> = both.query_async(&mut connection).await;
+        let mut answers = match answers {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => return Err(self.failed(open.number, error).await),
+        };
+        match answers.next() {
+            Some(Value::ServerError(error)) => Err(self.failed(open.number, error.into()).await),
+            Some(answer) => Ok(Written { answer, on: count(answers.next()), open }),
+            None => Err(Trouble::Odd),
+        }
+    }
+
+    /// How many replicas have what was written, after a wait for so many.
+    pub(crate) async fn spread(&self, written: &Written, replicas: u32) -> u32 {
+        let mut connection = written.open.connection.clone();
+        count(self.wait(replicas).query_async(&mut connection).await.ok())
+    }
+
+    fn wait(&self, replicas: u32) -> Cmd {
+        let mut command = redis::cmd("WAIT");
+        // Zero milliseconds would be for ever.
+        command.arg(replicas).arg(self.limits.replicas.as_millis().max(1).to_string());
+        command
     }
 
     /// Asks for several things that can be asked for twice; each has an answer of its own.
@@ -133,7 +176,7 @@ impl Link {
         // The crate's own limits, half a second and one, are exceeded by a server that saves its data.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.limits.connect))
-            .set_response_timeout(Some(self.limits.answer));
+            .set_response_timeout(Some(self.limits.answer + self.limits.replicas));
         let mut connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
@@ -166,6 +209,14 @@ impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The client has the password.
         f.debug_struct("Link").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// An error, such as a missing right, is no replica.
+fn count(answer: Option<Value>) -> u32 {
+    match answer {
+        Some(Value::Int(replicas)) => u32::try_from(replicas).unwrap_or(0),
+        _ => 0,
     }
 }
 

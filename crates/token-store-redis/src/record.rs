@@ -17,6 +17,8 @@ pub(crate) struct Found {
     /// The server's replication id: it is another after each fall-back, and after each restart.
     pub(crate) history: Arc<str>,
     pub(crate) is_master: bool,
+    /// How many replicas follow it and have caught up once.
+    pub(crate) replicas: u32,
 }
 
 /// The fields as they are: format, grant, stamp, bytes, and the history under which they were written.
@@ -94,7 +96,7 @@ fn text(field: &Option<Bytes>) -> Option<&str> {
     std::str::from_utf8(field.as_ref()?).ok()
 }
 
-/// The first eight values of a script's answer.
+/// The first nine values of a script's answer.
 pub(crate) fn found(values: &mut impl Iterator<Item = Value>) -> Result<Found, ParsingError> {
     let mut next = || values.next().unwrap_or(Value::Nil);
     let there: u32 = FromRedisValue::from_redis_value(next())?;
@@ -105,7 +107,14 @@ pub(crate) fn found(values: &mut impl Iterator<Item = Value>) -> Result<Found, P
     }
     let history: String = FromRedisValue::from_redis_value(next())?;
     let role: String = FromRedisValue::from_redis_value(next())?;
-    Ok(Found { there: there > 0, fields, history: Arc::from(history), is_master: role == "master" })
+    let replicas: u32 = FromRedisValue::from_redis_value(next())?;
+    Ok(Found {
+        there: there > 0,
+        fields,
+        history: Arc::from(history),
+        is_master: role == "master",
+        replicas,
+    })
 }
 
 #[cfg(test)]
@@ -124,7 +133,7 @@ mod tests {
         let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let mut values = vec![Value::Int(1)];
         values.extend(fields.iter().map(|field| field.map_or(Value::Nil, bulk)));
-        values.extend([bulk("abc"), bulk("master")]);
+        values.extend([bulk("abc"), bulk("master"), Value::Int(2)]);
         found(&mut values.into_iter()).unwrap().record(&grant())
     }
 

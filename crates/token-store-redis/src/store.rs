@@ -1,7 +1,7 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use redis::Value;
 use token_core::store::{
     Capabilities, Cursor, Durability, Expect, Page, Provenance, Stamp, StoreError, StoreKey, Swap,
     TokenStore, Versioned,
@@ -61,8 +61,32 @@ struct Inner {
     namespace: Namespace,
     /// Looks, and everything else that changes nothing.
     reads: Arc<Link>,
-    /// Of its own, so that a write never stands behind a listing.
+    /// Of its own: to wait for replicas holds up everything that is on the same connection.
     writes: Arc<Link>,
+    replicas: Replicas,
+}
+
+/// How many replicas have to have a record.
+#[derive(Debug)]
+struct Replicas {
+    set: Option<u32>,
+    /// How many were online when the server was last asked.
+    online: AtomicU32,
+}
+
+impl Replicas {
+    fn wanted(&self) -> u32 {
+        self.wanted_of(self.online.load(Ordering::Relaxed))
+    }
+
+    /// Of so many that are online.
+    fn wanted_of(&self, online: u32) -> u32 {
+        self.set.unwrap_or(online.min(1))
+    }
+
+    fn saw(&self, found: &Found) {
+        self.online.store(found.replicas, Ordering::Relaxed);
+    }
 }
 
 impl RedisStore {
@@ -87,23 +111,25 @@ impl RedisStore {
     }
 
     pub(crate) async fn connect(settings: Settings) -> Result<Self, StoreError> {
-        let Settings { client, server, namespace, limits } = settings;
+        let Settings { client, server, namespace, replicas, limits } = settings;
         let reads = Link::new(client.clone(), limits);
         let writes = Link::new(client, limits);
-        let store = Self { inner: Arc::new(Inner { server, namespace, reads, writes }) };
+        let replicas = Replicas { set: replicas, online: AtomicU32::new(0) };
+        let store = Self { inner: Arc::new(Inner { server, namespace, reads, writes, replicas }) };
         store.try_out().await?;
         Ok(store)
     }
 
     /// Whether the server lets us run what the store is made of; better now than at the first refresh.
     async fn try_out(&self) -> Result<(), StoreError> {
-        let Inner { server, namespace, reads, .. } = &*self.inner;
-        let answer = reads.read(&script::read(&namespace.nobodys())).await;
-        let answer = answer.map_err(|trouble| failure::server(server, trouble))?;
-        match script::what_was_read(answer) {
-            Some(_) => Ok(()),
-            None => Err(failure::server(server, Trouble::Odd)),
-        }
+        let Inner { server, namespace, reads, replicas, .. } = &*self.inner;
+        let failed = |trouble| failure::server(server, trouble);
+        let answer = reads.read(&script::read(&namespace.nobodys())).await.map_err(failed)?;
+        let found = script::what_was_read(answer).ok_or_else(|| failed(Trouble::Odd))?;
+        replicas.saw(&found);
+        // For no replica, which is there at once.
+        reads.read(redis::cmd("WAIT").arg(0).arg(1)).await.map_err(failed)?;
+        Ok(())
     }
 
     async fn look(&self, place: Place<'_>) -> Result<Found, StoreError> {
@@ -111,6 +137,7 @@ impl RedisStore {
         let answer = answer.map_err(|trouble| failure::read(place, trouble))?;
         let found =
             script::what_was_read(answer).ok_or_else(|| failure::read(place, Trouble::Odd))?;
+        self.inner.replicas.saw(&found);
         // What a replica shows may be old.
         if found.is_master { Ok(found) } else { Err(failure::replica(place)) }
     }
@@ -152,15 +179,25 @@ impl TokenStore for RedisStore {
     ) -> Result<Swap, StoreError> {
         let key = self.inner.namespace.key(grant);
         let place = self.place(&key, grant);
+        let Inner { writes, replicas, .. } = &*self.inner;
+        let durable = durability == Durability::Durable;
+        let wanted = if durable { replicas.wanted() } else { 0 };
         let command = script::swap(&key, grant, expect, new);
-        let answer = self.inner.writes.write(&command).await;
-        let answer = answer.map_err(|trouble| failure::write(place, trouble))?;
-        let (written, before) =
-            script::whether_swapped(answer).ok_or_else(|| failure::write(place, Trouble::Odd))?;
+        let failed = |trouble| failure::write(place, trouble);
+        let mut written = writes.write(&command, wanted).await.map_err(failed)?;
+        let answer = std::mem::take(&mut written.answer);
+        let (won, before) = script::whether_swapped(answer).ok_or_else(|| failed(Trouble::Odd))?;
+        replicas.saw(&before);
         let record = before.record(grant);
-        if written {
+        if won {
+            // The first one may have come since the server was last asked.
+            let needed = replicas.wanted_of(before.replicas);
+            let mut on = written.on;
+            if durable && wanted < needed {
+                on = writes.spread(&written, needed).await;
+            }
+            let durable = durable && on >= needed;
             let replaced = record.ok().flatten().map(|(_, provenance)| provenance);
-            let durable = durability == Durability::Durable;
             return Ok(Swap::Won { durable, replaced: replaced.unwrap_or_default() });
         }
         match record {
@@ -186,9 +223,10 @@ impl TokenStore for RedisStore {
         }
         let aside = Namespace::aside(&key, new.stamp());
         let command = script::set_aside(&key, &aside, grant, found.fields(), new);
-        let answer = self.inner.writes.write(&command).await;
-        let answer: Value = answer.map_err(|trouble| failure::write(place, trouble))?;
-        match script::whether_set_aside(&answer) {
+        let Inner { writes, replicas, .. } = &*self.inner;
+        let written = writes.write(&command, replicas.wanted()).await;
+        let written = written.map_err(|trouble| failure::write(place, trouble))?;
+        match script::whether_set_aside(&written.answer) {
             Some(true) => Ok(Some(aside)),
             Some(false) => Ok(None),
             None => Err(failure::write(place, Trouble::Odd)),

@@ -22,5 +22,6 @@ return {
   found[1], found[2], found[3], found[4], found[5],
   history,
   string.match(info, 'role:(%a+)') or '',
+  select(2, string.gsub(info, 'state=online', '')),
   met and 1 or 0,
 }

@@ -27,6 +27,7 @@ pub(crate) struct Server {
     directory: TempDir,
     options: Vec<String>,
     process: Option<Child>,
+    pid: String,
     password: Option<String>,
 }
 
@@ -43,7 +44,8 @@ impl Server {
             .iter()
             .position(|option| option == "--requirepass")
             .map(|at| options[at + 1].clone());
-        let mut server = Self { port: 0, directory, options, process: None, password };
+        let mut server =
+            Self { port: 0, directory, options, process: None, pid: String::new(), password };
         let start = Instant::now();
         // Between the look for a free port and its use somebody else may take it.
         while !server.try_start(free_port()) {
@@ -65,7 +67,8 @@ impl Server {
         let mut pid = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut pid).unwrap();
         self.process = Some(process);
-        let (start, mine) = (Instant::now(), format!("process_id:{}\r", pid.trim()));
+        self.pid = pid.trim().to_owned();
+        let (start, mine) = (Instant::now(), format!("process_id:{}\r", self.pid));
         while start.elapsed() < PATIENCE {
             let told: Option<String> = self.try_ask(&["INFO", "server"]);
             if told.is_some_and(|info| info.contains(&mine)) {
@@ -140,6 +143,20 @@ impl Server {
             drop(process.stdin.take());
             process.wait().unwrap();
         }
+    }
+
+    /// Stops it: it keeps its connections and answers nobody.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.pid]).status().unwrap().success());
     }
 
     /// Starts it again, on the same port and in the same directory.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use std::thread;
 
 /// What becomes of what is sent.
@@ -24,6 +24,7 @@ pub(crate) struct Proxy {
     port: u16,
     route: Arc<AtomicU8>,
     target: Arc<AtomicU16>,
+    lost: Arc<AtomicUsize>,
 }
 
 /// Only scripts that write have it in them.
@@ -35,18 +36,19 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let route = Arc::new(AtomicU8::new(Route::Open as u8));
         let target = Arc::new(AtomicU16::new(target));
-        let shared = (Arc::clone(&route), Arc::clone(&target));
+        let lost = Arc::new(AtomicUsize::new(0));
+        let shared = (Arc::clone(&route), Arc::clone(&target), Arc::clone(&lost));
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
                 let target = shared.1.load(Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else {
                     continue;
                 };
-                let route = Arc::clone(&shared.0);
-                thread::spawn(move || carry(&client, &server, &route));
+                let (route, lost) = (Arc::clone(&shared.0), Arc::clone(&shared.2));
+                thread::spawn(move || carry(&client, &server, &route, &lost));
             }
         });
-        Self { port, route, target }
+        Self { port, route, target, lost }
     }
 
     pub(crate) const fn port(&self) -> u16 {
@@ -57,13 +59,18 @@ impl Proxy {
         self.route.store(route as u8, Ordering::SeqCst);
     }
 
+    /// How many writes, or answers to them, did not arrive.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost.load(Ordering::SeqCst)
+    }
+
     /// Leads new connections to another server, as a name or an address does after a failover.
     pub(crate) fn lead_to(&self, target: u16) {
         self.target.store(target, Ordering::SeqCst);
     }
 }
 
-fn carry(client: &TcpStream, server: &TcpStream, route: &Arc<AtomicU8>) {
+fn carry(client: &TcpStream, server: &TcpStream, route: &Arc<AtomicU8>, lost: &AtomicUsize) {
     let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let up = Arc::clone(route);
@@ -89,6 +96,7 @@ fn carry(client: &TcpStream, server: &TcpStream, route: &Arc<AtomicU8>) {
         if before.windows(WRITE.len()).any(|part| part == WRITE) {
             let route = up.load(Ordering::SeqCst);
             hold.store(route, Ordering::SeqCst);
+            lost.fetch_add(usize::from(route != Route::Open as u8), Ordering::SeqCst);
             if route == Route::LoseWrites as u8 {
                 break;
             }
