@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError};
+use redis::{
+    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
+};
 use token_core::store::StoreError;
 
 use crate::RedisStore;
@@ -164,7 +166,9 @@ fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
         _ => return Err(failure::settings(format!("{WHAT_IT_IS} must begin with redis://"))),
     }
     let info = url.into_connection_info().map_err(|error| bad_url(&error))?;
+    // The third version has answers and messages on one connection.
     let redis = info.redis_settings().clone().set_skip_set_lib_name();
+    let redis = redis.set_protocol(ProtocolVersion::RESP3);
     match info.addr() {
         ConnectionAddr::Tcp(..) => Ok(info.set_redis_settings(redis)),
         _ => Err(failure::settings(format!("{WHAT_IT_IS} must name a host"))),

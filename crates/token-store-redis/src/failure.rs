@@ -138,6 +138,9 @@ fn refused(error: &RedisError) -> String {
         (ErrorKind::AuthenticationFailed, _) | (_, "WRONGPASS") => {
             "refuses the user or the password: correct them in the URL".to_owned()
         }
+        (ErrorKind::RESP3NotSupported, _) => {
+            "is older than Redis 6: this store needs Redis 7.0 or later, or Valkey; update it".to_owned()
+        }
         (_, "NOAUTH") => {
             "wants a password: put it into the URL, as in `redis://user:password@host:6379`".to_owned()
         }

@@ -9,6 +9,7 @@ mod record;
 mod script;
 mod server;
 mod store;
+mod wake;
 
 pub use builder::Builder;
 pub use store::RedisStore;

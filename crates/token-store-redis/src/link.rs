@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
 };
@@ -12,11 +12,14 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::server::Server;
+use crate::wake::Wakes;
 
 /// A connection that many use at once. What one of them gives up goes on to its end.
 pub(crate) struct Link {
     client: Client,
     limits: Limits,
+    /// Takes what the server sends unasked.
+    wakes: Option<Arc<Wakes>>,
     state: Mutex<State>,
 }
 
@@ -71,8 +74,8 @@ struct Open {
 }
 
 impl Link {
-    pub(crate) fn new(client: Client, limits: Limits) -> Arc<Self> {
-        Arc::new(Self { client, limits, state: Mutex::default() })
+    pub(crate) fn new(client: Client, limits: Limits, wakes: Option<Arc<Wakes>>) -> Self {
+        Self { client, limits, wakes, state: Mutex::default() }
     }
 
     /// Asks for what can be asked for twice.
@@ -137,6 +140,28 @@ impl Link {
         }
     }
 
+    /// Has the messages of this channel sent to the connection that is in use, and returns its number: nothing is to be done
+    /// if that is `on`.
+    ///
+    /// A server that denies it is not asked again on the same connection.
+    pub(crate) async fn subscribe(&self, channel: &str, on: u64) -> Result<u64, Trouble> {
+        let Open { mut connection, number, .. } = self.open().await?;
+        if number != on
+            && let Err(error) = connection.subscribe(channel).await
+            && !is_answer(&error)
+        {
+            return Err(self.failed(number, error).await);
+        }
+        Ok(number)
+    }
+
+    /// Ends what [`subscribe`](Self::subscribe) began. A channel that remains costs a message now and then.
+    pub(crate) async fn unsubscribe(&self, channels: &[String]) {
+        if let Ok(Open { mut connection, .. }) = self.open().await {
+            let _ = connection.unsubscribe(channels).await;
+        }
+    }
+
     async fn ask(&self, open: Open, command: &Cmd) -> Result<Value, Trouble> {
         let Open { mut connection, number, .. } = open;
         match command.query_async(&mut connection).await {
@@ -174,9 +199,15 @@ impl Link {
 
     async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
         // The crate's own limits, half a second and one, are exceeded by a server that saves its data.
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.limits.connect))
             .set_response_timeout(Some(self.limits.answer + self.limits.replicas));
+        if let Some(wakes) = self.wakes.clone() {
+            config = config.set_push_sender(move |push| {
+                wakes.heard(&push);
+                Ok::<_, SendError>(())
+            });
+        }
         let mut connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)

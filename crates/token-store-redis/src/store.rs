@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::link::{Link, Trouble};
 use crate::listing;
 use crate::record::{Found, Unreadable};
 use crate::script;
+use crate::wake::Wakes;
 
 /// The pauses between two looks: short at first, for those who wait for a refresh that is under way.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -60,10 +62,11 @@ struct Inner {
     server: String,
     namespace: Namespace,
     /// Looks, and everything else that changes nothing.
-    reads: Arc<Link>,
+    reads: Link,
     /// Of its own: to wait for replicas holds up everything that is on the same connection.
-    writes: Arc<Link>,
+    writes: Link,
     replicas: Replicas,
+    wakes: Arc<Wakes>,
 }
 
 /// How many replicas have to have a record.
@@ -112,10 +115,12 @@ impl RedisStore {
 
     pub(crate) async fn connect(settings: Settings) -> Result<Self, StoreError> {
         let Settings { client, server, namespace, replicas, limits } = settings;
-        let reads = Link::new(client.clone(), limits);
-        let writes = Link::new(client, limits);
+        let wakes = Arc::new(Wakes::default());
+        let reads = Link::new(client.clone(), limits, Some(Arc::clone(&wakes)));
+        let writes = Link::new(client, limits, None);
         let replicas = Replicas { set: replicas, online: AtomicU32::new(0) };
-        let store = Self { inner: Arc::new(Inner { server, namespace, reads, writes, replicas }) };
+        let store =
+            Self { inner: Arc::new(Inner { server, namespace, reads, writes, replicas, wakes }) };
         store.try_out().await?;
         Ok(store)
     }
@@ -233,7 +238,8 @@ impl TokenStore for RedisStore {
         }
     }
 
-    /// Looks at the record after 10 ms, then at intervals that grow to a second.
+    /// Looks at the record when a message says that it has changed, and without one after 10 ms, then at intervals that
+    /// grow to a second.
     async fn changed(
         &self,
         grant: &StoreKey,
@@ -242,13 +248,20 @@ impl TokenStore for RedisStore {
     ) -> Result<(), StoreError> {
         let key = self.inner.namespace.key(grant);
         let place = self.place(&key, grant);
+        let waiting = self.inner.wakes.wait(&key);
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
+            // Before the look, or a message in between would be missed.
+            let mut message = pin!(waiting.message());
+            message.as_mut().enable();
             let left = timeout.saturating_sub(start.elapsed());
+            let look = async {
+                waiting.subscribe(&self.inner.reads).await;
+                self.stamp(place).await
+            };
             // A server that hangs does not prolong the wait.
-            let look = tokio::time::timeout(left, self.stamp(place));
-            let Ok(current) = look.await else { return Ok(()) };
+            let Ok(current) = tokio::time::timeout(left, look).await else { return Ok(()) };
             if current? != since {
                 return Ok(());
             }
@@ -257,7 +270,8 @@ impl TokenStore for RedisStore {
                 return Ok(());
             }
             // Apart from each other, many who began together.
-            tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0).min(left)).await;
+            let spread = pause.mul_f64(0.75 + fastrand::f64() / 2.0).min(left);
+            let _ = tokio::time::timeout(spread, message).await;
             pause = (pause * 6 / 5).min(LONGEST_PAUSE);
         }
     }
