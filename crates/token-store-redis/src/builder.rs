@@ -9,6 +9,8 @@ use crate::RedisStore;
 use crate::failure;
 use crate::key_name::Namespace;
 use crate::link::Limits;
+#[cfg(feature = "tls")]
+use crate::tls::Certificates;
 
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -27,6 +29,8 @@ pub struct Builder {
     namespace: String,
     replicas: Option<u32>,
     limits: Limits,
+    #[cfg(feature = "tls")]
+    certificates: Certificates,
 }
 
 /// Settings that were judged.
@@ -47,6 +51,8 @@ impl Builder {
             namespace: Namespace::DEFAULT.to_owned(),
             replicas: None,
             limits: Limits { connect: CONNECT, answer: ANSWER, replicas: REPLICAS },
+            #[cfg(feature = "tls")]
+            certificates: Certificates::default(),
         }
     }
 
@@ -99,6 +105,26 @@ impl Builder {
         self
     }
 
+    /// Sets whom to trust over TLS: certificates in PEM, instead of those that the system trusts.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.roots = Some(pem.into());
+        self
+    }
+
+    /// Sets what to show a server that asks for a certificate over TLS: a chain and its key, both in PEM. By default nothing.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        chain: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.certificates.own = Some((chain.into(), key.into()));
+        self
+    }
+
     /// Opens the store.
     ///
     /// # Errors
@@ -131,8 +157,16 @@ impl Builder {
         }
         let info = info(&self.url)?;
         let server = info.addr().to_string();
-        let client = Client::open(info).map_err(|error| bad_url(&error))?;
+        let client = self.client(info)?;
         Ok(Settings { client, server, namespace, replicas: self.replicas, limits: self.limits })
+    }
+
+    fn client(&self, info: ConnectionInfo) -> Result<Client, StoreError> {
+        #[cfg(feature = "tls")]
+        if let ConnectionAddr::TcpTls { .. } = info.addr() {
+            return self.certificates.client(info);
+        }
+        Client::open(info).map_err(|error| bad_url(&error))
     }
 }
 
@@ -151,10 +185,10 @@ fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     match scheme {
         Some("redis" | "valkey") => {}
+        Some("rediss" | "valkeys") if cfg!(feature = "tls") => {}
         Some(other @ ("rediss" | "valkeys")) => {
             return Err(failure::settings(format!(
-                "a URL with {other}:// asks for TLS, which token-store-redis does not have yet: use redis:// through a tunnel, or \
-                 within a network that is yours"
+                "a URL with {other}:// asks for TLS: switch on the feature `tls` of token-store-redis"
             )));
         }
         Some(other) if other.starts_with("redis+") => {
@@ -170,7 +204,12 @@ fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
     let redis = info.redis_settings().clone().set_skip_set_lib_name();
     let redis = redis.set_protocol(ProtocolVersion::RESP3);
     match info.addr() {
-        ConnectionAddr::Tcp(..) => Ok(info.set_redis_settings(redis)),
+        ConnectionAddr::TcpTls { insecure: true, .. } => Err(failure::settings(format!(
+            "{WHAT_IT_IS} must not end with #insecure: whoever is on the way could read the tokens"
+        ))),
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
+            Ok(info.set_redis_settings(redis))
+        }
         _ => Err(failure::settings(format!("{WHAT_IT_IS} must name a host"))),
     }
 }
@@ -200,7 +239,6 @@ mod tests {
             ("redis://user:pa55word@localhost:port", "cannot be read"),
             ("redis://user:pa55word@localhost/billing", "Invalid database number"),
             ("redis://user:pa55word@0.0.0.0", "wildcard"),
-            ("rediss://user:pa55word@localhost", "asks for TLS"),
             ("redis+sentinel://user:pa55word@localhost", "single server"),
             ("redis+unix:///run/redis.sock", "single server"),
         ] {
@@ -209,6 +247,20 @@ mod tests {
         }
         assert_eq!(refused("redis://user:pa55word@localhost/3"), "");
         assert_eq!(refused("valkey://localhost"), "");
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn a_url_that_asks_for_tls_says_what_is_missing() {
+        let refused = refused("rediss://user:pa55word@localhost");
+        assert!(refused.contains("feature `tls`") && !refused.contains("pa55word"), "{refused}");
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn tls_is_not_switched_off_by_a_url() {
+        let refused = refused("rediss://user:pa55word@localhost#insecure");
+        assert!(refused.contains("#insecure") && !refused.contains("pa55word"), "{refused}");
     }
 
     #[test]

@@ -118,9 +118,21 @@ fn about(what: &str, kind: StoreErrorKind, server: &str, trouble: Trouble) -> St
 
 fn unreached(error: &RedisError) -> String {
     if error.is_timeout() {
-        "could not be reached in time: its host is down, a firewall drops what is sent, or the port expects TLS (`rediss://`)".to_owned()
+        "could not be reached in time: its host is down, a firewall drops what is sent, or only one side speaks TLS (`rediss://` does, \
+         `redis://` does not)"
+            .to_owned()
     } else if error.is_connection_refusal() {
         "refused the connection: start it, or correct host and port of the URL".to_owned()
+    } else if error.to_string().contains("fatal alert") {
+        format!(
+            "ended the TLS handshake ({error}): if it asks for a certificate, show one that it trusts \
+             (`RedisStore::builder(url).client_certificate(..)`)"
+        )
+    } else if error.to_string().contains("certificate") {
+        format!(
+            "is not the one that the certificate is for, or it is not trusted ({error}): correct the host of the URL, or name whom to \
+             trust (`RedisStore::builder(url).root_certificates(..)`)"
+        )
     } else if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) {
         format!(
             "could not be reached ({error}): correct host and port of the URL; a port that expects TLS wants `rediss://`, one that \

@@ -9,6 +9,8 @@ mod record;
 mod script;
 mod server;
 mod store;
+#[cfg(feature = "tls")]
+mod tls;
 mod wake;
 
 pub use builder::Builder;
