@@ -1,16 +1,15 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisError,
-};
 use token_core::store::StoreError;
 
 use crate::RedisStore;
+use crate::address::Address;
 use crate::failure;
 use crate::key_name::Namespace;
 use crate::link::Limits;
-#[cfg(feature = "tls")]
-use crate::tls::Certificates;
+use crate::sentinel::Sentinels;
+use crate::source::{Clients, Source};
 
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -29,14 +28,15 @@ pub struct Builder {
     namespace: String,
     replicas: Option<u32>,
     limits: Limits,
-    #[cfg(feature = "tls")]
-    certificates: Certificates,
+    clients: Clients,
+    /// User and password.
+    sentinel_login: Option<(String, String)>,
 }
 
 /// Settings that were judged.
 pub(crate) struct Settings {
-    pub(crate) client: Client,
-    /// Host and port, for people.
+    pub(crate) source: Arc<Source>,
+    /// Where that is, for people.
     pub(crate) server: String,
     pub(crate) namespace: Namespace,
     /// How many replicas have to have a record; by default one of those that are online.
@@ -51,8 +51,8 @@ impl Builder {
             namespace: Namespace::DEFAULT.to_owned(),
             replicas: None,
             limits: Limits { connect: CONNECT, answer: ANSWER, replicas: REPLICAS },
-            #[cfg(feature = "tls")]
-            certificates: Certificates::default(),
+            clients: Clients::default(),
+            sentinel_login: None,
         }
     }
 
@@ -84,8 +84,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many replicas have to have a record before it counts as durable. By default one of those that are online
-    /// when it is written, and none where none is.
+    /// Sets how many replicas have to have a record before it counts as durable. By default 1 where Sentinels are asked;
+    /// otherwise one of those that are online when it is written, and none where none is.
     ///
     /// Set it to 1 where a replica may take over: without the setting a refresh goes on while none is connected, and a
     /// failover to one of them then loses what was written meanwhile. With it no refresh begins while too few follow; tokens
@@ -105,11 +105,19 @@ impl Builder {
         self
     }
 
+    /// Sets the user and the password by which the Sentinels know this process. By default it does not log in to them; the
+    /// login of the URL is for the server. The user is `default` where the Sentinels know only a password.
+    #[must_use]
+    pub fn sentinel_login(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.sentinel_login = Some((user.into(), password.into()));
+        self
+    }
+
     /// Sets whom to trust over TLS: certificates in PEM, instead of those that the system trusts.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.certificates.roots = Some(pem.into());
+        self.clients.certificates.roots = Some(pem.into());
         self
     }
 
@@ -121,7 +129,7 @@ impl Builder {
         chain: impl Into<Vec<u8>>,
         key: impl Into<Vec<u8>>,
     ) -> Self {
-        self.certificates.own = Some((chain.into(), key.into()));
+        self.clients.certificates.own = Some((chain.into(), key.into()));
         self
     }
 
@@ -155,18 +163,19 @@ impl Builder {
                 self.limits.replicas
             )));
         }
-        let info = info(&self.url)?;
-        let server = info.addr().to_string();
-        let client = self.client(info)?;
-        Ok(Settings { client, server, namespace, replicas: self.replicas, limits: self.limits })
-    }
-
-    fn client(&self, info: ConnectionInfo) -> Result<Client, StoreError> {
-        #[cfg(feature = "tls")]
-        if let ConnectionAddr::TcpTls { .. } = info.addr() {
-            return self.certificates.client(info);
-        }
-        Client::open(info).map_err(|error| bad_url(&error))
+        let address = Address::new(&self.url)?;
+        let server = address.to_string();
+        let clients = self.clients.clone();
+        let (source, replicas) = match address {
+            Address::Server(info) => (Source::Server(clients.client(*info)?), self.replicas),
+            Address::Sentinels(sentinels) => {
+                let login = self.sentinel_login.clone();
+                let sentinels = Sentinels::new(sentinels, login, clients, self.limits.connect);
+                // There is a replica, or Sentinels would be of no use.
+                (Source::Sentinels(sentinels), Some(self.replicas.unwrap_or(1)))
+            }
+        };
+        Ok(Settings { source: Arc::new(source), server, namespace, replicas, limits: self.limits })
     }
 }
 
@@ -181,87 +190,9 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-fn info(url: &str) -> Result<ConnectionInfo, StoreError> {
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-    match scheme {
-        Some("redis" | "valkey") => {}
-        Some("rediss" | "valkeys") if cfg!(feature = "tls") => {}
-        Some(other @ ("rediss" | "valkeys")) => {
-            return Err(failure::settings(format!(
-                "a URL with {other}:// asks for TLS: switch on the feature `tls` of token-store-redis"
-            )));
-        }
-        Some(other) if other.starts_with("redis+") => {
-            return Err(failure::settings(format!(
-                "a URL with {other}:// is not one that token-store-redis follows yet: use the redis:// address of a single server"
-            )));
-        }
-        // What stands there instead may be a password.
-        _ => return Err(failure::settings(format!("{WHAT_IT_IS} must begin with redis://"))),
-    }
-    let info = url.into_connection_info().map_err(|error| bad_url(&error))?;
-    // The third version has answers and messages on one connection.
-    let redis = info.redis_settings().clone().set_skip_set_lib_name();
-    let redis = redis.set_protocol(ProtocolVersion::RESP3);
-    match info.addr() {
-        ConnectionAddr::TcpTls { insecure: true, .. } => Err(failure::settings(format!(
-            "{WHAT_IT_IS} must not end with #insecure: whoever is on the way could read the tokens"
-        ))),
-        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
-            Ok(info.set_redis_settings(redis))
-        }
-        _ => Err(failure::settings(format!("{WHAT_IT_IS} must name a host"))),
-    }
-}
-
-const WHAT_IT_IS: &str = "the URL of the token store, such as redis://user:password@host:6379/0,";
-
-fn bad_url(error: &RedisError) -> StoreError {
-    failure::settings(format!("{WHAT_IT_IS} cannot be read: {error}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn refused(url: &str) -> String {
-        Builder::new(url).settings().err().map(|error| error.to_string()).unwrap_or_default()
-    }
-
-    #[test]
-    fn urls_that_lead_nowhere_say_what_one_looks_like_and_repeat_no_password() {
-        for (url, said) in [
-            ("", "must begin with redis://"),
-            ("localhost:6379", "must begin with redis://"),
-            ("http://:pa55word@localhost", "must begin with redis://"),
-            ("redis://", "cannot be read"),
-            ("redis://user:pa55word@", "cannot be read"),
-            ("redis://user:pa55word@localhost:port", "cannot be read"),
-            ("redis://user:pa55word@localhost/billing", "Invalid database number"),
-            ("redis://user:pa55word@0.0.0.0", "wildcard"),
-            ("redis+sentinel://user:pa55word@localhost", "single server"),
-            ("redis+unix:///run/redis.sock", "single server"),
-        ] {
-            let refused = refused(url);
-            assert!(refused.contains(said) && !refused.contains("pa55word"), "{url}: {refused}");
-        }
-        assert_eq!(refused("redis://user:pa55word@localhost/3"), "");
-        assert_eq!(refused("valkey://localhost"), "");
-    }
-
-    #[test]
-    #[cfg(not(feature = "tls"))]
-    fn a_url_that_asks_for_tls_says_what_is_missing() {
-        let refused = refused("rediss://user:pa55word@localhost");
-        assert!(refused.contains("feature `tls`") && !refused.contains("pa55word"), "{refused}");
-    }
-
-    #[test]
-    #[cfg(feature = "tls")]
-    fn tls_is_not_switched_off_by_a_url() {
-        let refused = refused("rediss://user:pa55word@localhost#insecure");
-        assert!(refused.contains("#insecure") && !refused.contains("pa55word"), "{refused}");
-    }
 
     #[test]
     fn settings_that_cannot_be_used_are_told() {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod builder;
 mod failure;
 mod key_name;
@@ -7,7 +8,9 @@ mod link;
 mod listing;
 mod record;
 mod script;
+mod sentinel;
 mod server;
+mod source;
 mod store;
 #[cfg(feature = "tls")]
 mod tls;

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::server::Server;
+use crate::source::Source;
 use crate::wake::Wakes;
 
 /// A connection that many use at once. What one of them gives up goes on to its end.
 pub(crate) struct Link {
-    client: Client,
+    source: Arc<Source>,
     limits: Limits,
     /// Takes what the server sends unasked.
     wakes: Option<Arc<Wakes>>,
@@ -74,8 +73,8 @@ struct Open {
 }
 
 impl Link {
-    pub(crate) fn new(client: Client, limits: Limits, wakes: Option<Arc<Wakes>>) -> Self {
-        Self { client, limits, wakes, state: Mutex::default() }
+    pub(crate) fn new(source: Arc<Source>, limits: Limits, wakes: Option<Arc<Wakes>>) -> Self {
+        Self { source, limits, wakes, state: Mutex::default() }
     }
 
     /// Asks for what can be asked for twice.
@@ -121,6 +120,18 @@ impl Link {
     pub(crate) async fn spread(&self, written: &Written, replicas: u32) -> u32 {
         let mut connection = written.open.connection.clone();
         count(self.wait(replicas).query_async(&mut connection).await.ok())
+    }
+
+    /// Makes the next one begin on another connection: the server may not be the master any more, and does not know.
+    pub(crate) async fn leave(&self, written: &Written) {
+        self.forget(written.open.number).await;
+    }
+
+    async fn forget(&self, number: u64) {
+        let mut state = self.state.lock().await;
+        if state.open.as_ref().is_some_and(|open| open.number == number) {
+            state.open = None;
+        }
     }
 
     fn wait(&self, replicas: u32) -> Cmd {
@@ -208,8 +219,8 @@ impl Link {
                 Ok::<_, SendError>(())
             });
         }
-        let mut connection = self
-            .client
+        let client = self.source.client().await?;
+        let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await
             .map_err(Trouble::Unreached)?;
@@ -227,10 +238,7 @@ impl Link {
     async fn failed(&self, number: u64, error: RedisError) -> Trouble {
         let answered = is_answer(&error);
         if !answered || is_about_the_server(&error) {
-            let mut state = self.state.lock().await;
-            if state.open.as_ref().is_some_and(|open| open.number == number) {
-                state.open = None;
-            }
+            self.forget(number).await;
         }
         if answered { Trouble::Refused(error) } else { Trouble::Unanswered(error) }
     }
@@ -238,7 +246,7 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The client has the password.
+        // The source has the password.
         f.debug_struct("Link").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

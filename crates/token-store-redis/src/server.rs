@@ -33,7 +33,7 @@ impl<'a> Server<'a> {
         let major = self.version.and_then(|version| version.split('.').next()?.parse().ok());
         Some(match self {
             Self { mode: "sentinel", .. } => {
-                "it is a Sentinel, which holds no keys: use the address of the server that it watches".to_owned()
+                "it is a Sentinel, which holds no keys: use `redis+sentinel://` and the name of the server that it watches".to_owned()
             }
             Self { version: None, .. } => {
                 "it does not tell its version: this store needs Redis 7.0 or later, or Valkey".to_owned()

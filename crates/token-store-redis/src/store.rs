@@ -114,10 +114,10 @@ impl RedisStore {
     }
 
     pub(crate) async fn connect(settings: Settings) -> Result<Self, StoreError> {
-        let Settings { client, server, namespace, replicas, limits } = settings;
+        let Settings { source, server, namespace, replicas, limits } = settings;
         let wakes = Arc::new(Wakes::default());
-        let reads = Link::new(client.clone(), limits, Some(Arc::clone(&wakes)));
-        let writes = Link::new(client, limits, None);
+        let reads = Link::new(Arc::clone(&source), limits, Some(Arc::clone(&wakes)));
+        let writes = Link::new(source, limits, None);
         let replicas = Replicas { set: replicas, online: AtomicU32::new(0) };
         let store =
             Self { inner: Arc::new(Inner { server, namespace, reads, writes, replicas, wakes }) };
@@ -200,6 +200,9 @@ impl TokenStore for RedisStore {
             let mut on = written.on;
             if durable && wanted < needed {
                 on = writes.spread(&written, needed).await;
+            }
+            if durable && on < needed {
+                writes.leave(&written).await;
             }
             let durable = durable && on >= needed;
             let replaced = record.ok().flatten().map(|(_, provenance)| provenance);

@@ -26,6 +26,8 @@ pub(crate) struct Server {
     port: u16,
     directory: TempDir,
     options: Vec<String>,
+    /// The file of a Sentinel, which writes into it what it learns.
+    sentinel: Option<String>,
     process: Option<Child>,
     pid: String,
     password: Option<String>,
@@ -38,14 +40,19 @@ impl Server {
 
     /// With options of `redis-server`, such as `["--maxmemory", "1mb"]`.
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::configured(options, None)
+    }
+
+    fn configured(options: &[&str], sentinel: Option<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         let password = options
             .iter()
             .position(|option| option == "--requirepass")
             .map(|at| options[at + 1].clone());
+        let pid = String::new();
         let mut server =
-            Self { port: 0, directory, options, process: None, pid: String::new(), password };
+            Self { port: 0, directory, options, sentinel, process: None, pid, password };
         let start = Instant::now();
         // Between the look for a free port and its use somebody else may take it.
         while !server.try_start(free_port()) {
@@ -54,13 +61,29 @@ impl Server {
         server
     }
 
+    /// A Sentinel that watches a server under the name `mymaster`, and fails over half a second after that is gone.
+    pub(crate) fn sentinel_of(master: &Self, options: &[&str]) -> Self {
+        let config = format!(
+            "sentinel monitor mymaster 127.0.0.1 {} 1\nsentinel down-after-milliseconds mymaster 500\n\
+             sentinel failover-timeout mymaster 3000\n",
+            master.port
+        );
+        Self::configured(options, Some(config))
+    }
+
     fn try_start(&mut self, port: u16) -> bool {
         self.port = port;
         let path = self.directory.path();
         let mut command = Command::new("sh");
         command.args(["-c", UNTIL_ORPHANED, "sh", "redis-server"]);
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        command.args(["--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
+        if let Some(config) = &self.sentinel {
+            let file = path.join("sentinel.conf");
+            std::fs::write(&file, config).unwrap();
+            command.arg(file).arg("--sentinel");
+        } else {
+            command.args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
+        }
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
         command.arg("--dir").arg(path).arg("--logfile").arg(path.join("log"));
         command.args(&self.options).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("a shell starts");
