@@ -1,4 +1,4 @@
-//! What a URL says: a server, or the Sentinels that know one.
+//! What a URL says: a server, the Sentinels that know one, or nodes of a cluster.
 
 use std::fmt;
 
@@ -15,6 +15,15 @@ use crate::failure;
 pub(crate) enum Address {
     Server(Box<ConnectionInfo>),
     Sentinels(SentinelAddress),
+    Cluster(ClusterAddress),
+}
+
+/// Some nodes of a cluster, which know the others.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterAddress {
+    pub(crate) hosts: Vec<(String, u16)>,
+    pub(crate) tls: bool,
+    pub(crate) redis: RedisConnectionInfo,
 }
 
 /// Who knows where the records are.
@@ -29,6 +38,7 @@ pub(crate) struct SentinelAddress {
 }
 
 const SENTINEL_PORT: u16 = 26379;
+const PORT: u16 = 6379;
 
 impl Address {
     pub(crate) fn new(url: &str) -> Result<Self, StoreError> {
@@ -36,19 +46,20 @@ impl Address {
             // What stands there instead may be a password.
             return Err(failure::settings(format!("{WHAT_IT_IS} must begin with redis://")));
         };
-        let tls = matches!(scheme, "rediss" | "valkeys" | "rediss+sentinel" | "valkeys+sentinel");
+        let (protocol, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
+        let tls = matches!(protocol, "rediss" | "valkeys");
         if tls && cfg!(not(feature = "tls")) {
             return Err(failure::settings(format!(
                 "a URL with {scheme}:// asks for TLS: switch on the feature `tls` of token-store-redis"
             )));
         }
-        match scheme {
-            "redis" | "rediss" | "valkey" | "valkeys" => server(url),
-            "redis+sentinel" | "rediss+sentinel" | "valkey+sentinel" | "valkeys+sentinel" => {
-                sentinels(rest, tls)
-            }
-            _ if scheme.starts_with("redis+") => Err(failure::settings(format!(
-                "a URL with {scheme}:// is not one that token-store-redis follows: use redis://, rediss:// or redis+sentinel://"
+        match (protocol, kind) {
+            ("redis" | "rediss" | "valkey" | "valkeys", "") => server(url),
+            ("redis" | "rediss" | "valkey" | "valkeys", "sentinel") => sentinels(rest, tls),
+            ("redis" | "rediss" | "valkey" | "valkeys", "cluster") => cluster(rest, tls),
+            ("redis", _) => Err(failure::settings(format!(
+                "a URL with {scheme}:// is not one that token-store-redis follows: use redis://, redis+sentinel:// or \
+                 redis+cluster://"
             ))),
             _ => Err(failure::settings(format!("{WHAT_IT_IS} must begin with redis://"))),
         }
@@ -60,11 +71,10 @@ impl fmt::Display for Address {
         match self {
             Self::Server(info) => write!(f, "{}", info.addr()),
             Self::Sentinels(SentinelAddress { hosts, master, .. }) => {
-                write!(f, "{master} of the Sentinels ")?;
-                for (n, (host, port)) in hosts.iter().enumerate() {
-                    write!(f, "{}{host}:{port}", if n == 0 { "" } else { "," })?;
-                }
-                Ok(())
+                write!(f, "{master} of the Sentinels {}", list(hosts))
+            }
+            Self::Cluster(ClusterAddress { hosts, .. }) => {
+                write!(f, "{} (cluster)", list(hosts))
             }
         }
     }
@@ -90,40 +100,69 @@ fn server(url: &str) -> Result<Address, StoreError> {
 /// `user:password@host:26379,host:26379/master/0`
 fn sentinels(rest: &str, tls: bool) -> Result<Address, StoreError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (login, hosts) = match authority.rsplit_once('@') {
-        Some((login, hosts)) => (format!("{login}@"), hosts),
-        None => (String::new(), authority),
-    };
     let (master, database) = path.split_once('/').unwrap_or((path, ""));
     if master.is_empty() {
         return Err(failure::settings(format!(
             "{WHAT_SENTINELS_ARE} must name the server after the hosts, as the Sentinels do"
         )));
     }
-    let hosts: Result<Vec<_>, StoreError> = hosts.split(',').map(sentinel).collect();
-    // The host stands for whichever the Sentinels name.
-    let url = format!("redis://{login}master/{database}");
-    let Address::Server(info) = server(&url)? else {
-        return Err(failure::settings(format!("{WHAT_SENTINELS_ARE} cannot be read")));
-    };
-    let redis = info.redis_settings().clone();
-    Ok(Address::Sentinels(SentinelAddress { hosts: hosts?, master: master.to_owned(), tls, redis }))
+    let (hosts, redis) = several(authority, database, SENTINEL_PORT, WHAT_SENTINELS_ARE)?;
+    Ok(Address::Sentinels(SentinelAddress { hosts, master: master.to_owned(), tls, redis }))
 }
 
-fn sentinel(text: &str) -> Result<(String, u16), StoreError> {
-    let has_port = text.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    let port = if has_port { String::new() } else { format!(":{SENTINEL_PORT}") };
-    let info = format!("redis://{text}{port}").into_connection_info();
-    match info.as_ref().map(ConnectionInfo::addr) {
-        Ok(ConnectionAddr::Tcp(host, port)) => Ok((host.clone(), *port)),
-        _ => Err(failure::settings(format!("{WHAT_SENTINELS_ARE} has a host that cannot be read"))),
+/// `user:password@host:6379,host:6379`
+fn cluster(rest: &str, tls: bool) -> Result<Address, StoreError> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !matches!(path, "" | "0") {
+        return Err(failure::settings(format!(
+            "{WHAT_A_CLUSTER_IS} must end with the hosts: a cluster has no other database than 0"
+        )));
     }
+    let (hosts, redis) = several(authority, "", PORT, WHAT_A_CLUSTER_IS)?;
+    Ok(Address::Cluster(ClusterAddress { hosts, tls, redis }))
+}
+
+/// The hosts, and how to log in to what they lead to.
+fn several(
+    authority: &str,
+    database: &str,
+    port: u16,
+    what: &str,
+) -> Result<(Vec<(String, u16)>, RedisConnectionInfo), StoreError> {
+    let (login, hosts) = match authority.rsplit_once('@') {
+        Some((login, hosts)) => (format!("{login}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let unreadable = || failure::settings(format!("{what} has a host that cannot be read"));
+    let hosts: Option<Vec<_>> = hosts.split(',').map(|host| one_of_several(host, port)).collect();
+    // The host stands for whichever they lead to.
+    let Address::Server(info) = server(&format!("redis://{login}host/{database}"))? else {
+        return Err(unreadable());
+    };
+    Ok((hosts.ok_or_else(unreadable)?, info.redis_settings().clone()))
+}
+
+fn one_of_several(text: &str, default_port: u16) -> Option<(String, u16)> {
+    let has_port = text.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+    let port = if has_port { String::new() } else { format!(":{default_port}") };
+    match format!("redis://{text}{port}").into_connection_info().ok()?.addr() {
+        ConnectionAddr::Tcp(host, port) => Some((host.clone(), *port)),
+        _ => None,
+    }
+}
+
+fn list(hosts: &[(String, u16)]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    hosts.join(",")
 }
 
 const WHAT_IT_IS: &str = "the URL of the token store, such as redis://user:password@host:6379/0,";
 
 const WHAT_SENTINELS_ARE: &str = "the URL of the token store, such as \
                                   redis+sentinel://user:password@host:26379,host:26379/mymaster/0,";
+
+const WHAT_A_CLUSTER_IS: &str =
+    "the URL of the token store, such as redis+cluster://user:password@host:6379,host:6379,";
 
 pub(crate) fn bad_url(error: &RedisError) -> StoreError {
     failure::settings(format!("{WHAT_IT_IS} cannot be read: {error}"))
@@ -148,11 +187,9 @@ mod tests {
             ("redis://user:pa55word@localhost:port", "cannot be read"),
             ("redis://user:pa55word@localhost/billing", "Invalid database number"),
             ("redis://user:pa55word@0.0.0.0", "wildcard"),
-            (
-                "redis+cluster://user:pa55word@localhost",
-                "use redis://, rediss:// or redis+sentinel://",
-            ),
-            ("redis+unix:///run/redis.sock", "use redis://"),
+            ("redis+unix:///run/redis.sock", "use redis://, redis+sentinel:// or redis+cluster://"),
+            ("redis+cluster://user:pa55word@a,b/1", "no other database than 0"),
+            ("redis+cluster://user:pa55word@a,,b", "a host that cannot be read"),
             ("redis+sentinel://user:pa55word@localhost", "must name the server"),
             ("redis+sentinel://user:pa55word@/mymaster", "a host that cannot be read"),
             ("redis+sentinel://user:pa55word@a,,b/mymaster", "a host that cannot be read"),
@@ -180,6 +217,12 @@ mod tests {
         assert_eq!(sentinels.redis.password(), Some("p@ss"));
         assert_eq!(sentinels.redis.db(), 4);
         assert!(!sentinels.tls);
+    }
+
+    #[test]
+    fn nodes_of_a_cluster_are_told_apart() {
+        let address = Address::new("redis+cluster://:pa55word@a,b:1/0").unwrap();
+        assert_eq!(address.to_string(), "a:6379,b:1 (cluster)");
     }
 
     #[test]

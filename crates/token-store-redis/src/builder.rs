@@ -5,11 +5,14 @@ use token_core::store::StoreError;
 
 use crate::RedisStore;
 use crate::address::Address;
+use crate::cluster::Cluster;
 use crate::failure;
 use crate::key_name::Namespace;
 use crate::link::Limits;
+use crate::nodes::{Node, Nodes};
 use crate::sentinel::Sentinels;
 use crate::source::{Clients, Source};
+use crate::wake::Wakes;
 
 const CONNECT: Duration = Duration::from_secs(2);
 
@@ -35,13 +38,13 @@ pub struct Builder {
 
 /// Settings that were judged.
 pub(crate) struct Settings {
-    pub(crate) source: Arc<Source>,
-    /// Where that is, for people.
+    pub(crate) nodes: Nodes,
+    /// Where those are, for people.
     pub(crate) server: String,
     pub(crate) namespace: Namespace,
     /// How many replicas have to have a record; by default one of those that are online.
     pub(crate) replicas: Option<u32>,
-    pub(crate) limits: Limits,
+    pub(crate) wakes: Arc<Wakes>,
 }
 
 impl Builder {
@@ -84,8 +87,8 @@ impl Builder {
         self
     }
 
-    /// Sets how many replicas have to have a record before it counts as durable. By default 1 where Sentinels are asked;
-    /// otherwise one of those that are online when it is written, and none where none is.
+    /// Sets how many replicas have to have a record before it counts as durable. By default 1 with Sentinels and in
+    /// a cluster; otherwise one of those that are online when it is written, and none where none is.
     ///
     /// Set it to 1 where a replica may take over: without the setting a refresh goes on while none is connected, and a
     /// failover to one of them then loses what was written meanwhile. With it no refresh begins while too few follow; tokens
@@ -166,16 +169,25 @@ impl Builder {
         let address = Address::new(&self.url)?;
         let server = address.to_string();
         let clients = self.clients.clone();
-        let (source, replicas) = match address {
-            Address::Server(info) => (Source::Server(clients.client(*info)?), self.replicas),
+        let replicas = match address {
+            Address::Server(_) => self.replicas,
+            // There is a replica, or neither would be of much use.
+            Address::Sentinels(_) | Address::Cluster(_) => Some(self.replicas.unwrap_or(1)),
+        };
+        let (limits, wakes) = (self.limits, Arc::new(Wakes::default()));
+        let one = |source| Nodes::One(Arc::new(Node::new(source, limits, &wakes, false)));
+        let nodes = match address {
+            Address::Server(info) => one(Source::Server(clients.client(*info)?)),
             Address::Sentinels(sentinels) => {
                 let login = self.sentinel_login.clone();
-                let sentinels = Sentinels::new(sentinels, login, clients, self.limits.connect);
-                // There is a replica, or Sentinels would be of no use.
-                (Source::Sentinels(sentinels), Some(self.replicas.unwrap_or(1)))
+                one(Source::Sentinels(Sentinels::new(sentinels, login, clients, limits.connect)))
+            }
+            Address::Cluster(address) => {
+                let cluster = Cluster::new(address, clients, limits, Arc::clone(&wakes));
+                Nodes::Cluster(Box::new(cluster))
             }
         };
-        Ok(Settings { source: Arc::new(source), server, namespace, replicas, limits: self.limits })
+        Ok(Settings { nodes, server, namespace, replicas, wakes })
     }
 }
 

@@ -168,16 +168,18 @@ fn refused(error: &RedisError) -> String {
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
             "is still reading its data from the disk: it will be there by itself".to_owned()
         }
+        (ErrorKind::Server(ServerErrorKind::ClusterDown), _) => format!(
+            "is part of a cluster that is not whole{quoted}: bring its nodes back, or wait for the failover"
+        ),
         (
             ErrorKind::Server(
-                ServerErrorKind::Moved
-                | ServerErrorKind::Ask
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::CrossSlot
-                | ServerErrorKind::TryAgain,
+                ServerErrorKind::Moved | ServerErrorKind::Ask | ServerErrorKind::TryAgain,
             ),
             code,
-        ) => format!("is a node of a cluster ({code}), which this store does not follow yet: use one that is not"),
+        ) => format!(
+            "has the key on another node, or is moving it ({code}): it will be found by itself where the URL begins with \
+             `redis+cluster://`"
+        ),
         (_, "OOM") => {
             "has no memory left (`maxmemory`): give it more, or remove other keys".to_owned()
         }

@@ -2,10 +2,12 @@
 
 mod address;
 mod builder;
+mod cluster;
 mod failure;
 mod key_name;
 mod link;
 mod listing;
+mod nodes;
 mod record;
 mod script;
 mod sentinel;

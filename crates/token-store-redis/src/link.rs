@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
@@ -19,6 +20,8 @@ pub(crate) struct Link {
     limits: Limits,
     /// Takes what the server sends unasked.
     wakes: Option<Arc<Wakes>>,
+    /// Whether it leads to a node of a cluster.
+    in_cluster: bool,
     state: Mutex<State>,
 }
 
@@ -55,11 +58,12 @@ pub(crate) enum Trouble {
     Odd,
 }
 
+/// The number of the next connection.
+static MADE: AtomicU64 = AtomicU64::new(1);
+
 #[derive(Default)]
 struct State {
     open: Option<Open>,
-    /// Connections made so far.
-    made: u64,
     /// The last attempt that failed, for those who waited for it.
     failed: Option<(Instant, Trouble)>,
 }
@@ -67,14 +71,20 @@ struct State {
 #[derive(Clone)]
 struct Open {
     connection: MultiplexedConnection,
+    /// No other has it in this process.
     number: u64,
     /// Whether this caller made it.
     new: bool,
 }
 
 impl Link {
-    pub(crate) fn new(source: Arc<Source>, limits: Limits, wakes: Option<Arc<Wakes>>) -> Self {
-        Self { source, limits, wakes, state: Mutex::default() }
+    pub(crate) fn new(
+        source: Arc<Source>,
+        limits: Limits,
+        wakes: Option<Arc<Wakes>>,
+        in_cluster: bool,
+    ) -> Self {
+        Self { source, limits, wakes, in_cluster, state: Mutex::default() }
     }
 
     /// Asks for what can be asked for twice.
@@ -142,7 +152,7 @@ impl Link {
     }
 
     /// Asks for several things that can be asked for twice; each has an answer of its own.
-    pub(crate) async fn read_all(&self, commands: &mut Pipeline) -> Result<Vec<Value>, Trouble> {
+    pub(crate) async fn read_all(&self, commands: &Pipeline) -> Result<Vec<Value>, Trouble> {
         let open = self.open().await?;
         let mut connection = open.connection.clone();
         match commands.query_async(&mut connection).await {
@@ -195,8 +205,8 @@ impl Link {
         }
         match self.connect().await {
             Ok(connection) => {
-                state.made += 1;
-                let open = Open { connection, number: state.made, new: false };
+                let number = MADE.fetch_add(1, Ordering::Relaxed);
+                let open = Open { connection, number, new: false };
                 state.open = Some(open.clone());
                 state.failed = None;
                 Ok(Open { new: true, ..open })
@@ -229,7 +239,7 @@ impl Link {
             redis::cmd("INFO").query_async(&mut connection).await.map_err(|error| {
                 if is_answer(&error) { Trouble::Refused(error) } else { Trouble::Unreached(error) }
             })?;
-        match Server::new(&info).refusal() {
+        match Server::new(&info).refusal(self.in_cluster) {
             Some(why) => Err(Trouble::Unsuitable(why)),
             None => Ok(connection),
         }
@@ -265,14 +275,13 @@ fn is_answer(error: &RedisError) -> bool {
 }
 
 /// Whether another connection may lead to a server that says something else.
-fn is_about_the_server(error: &RedisError) -> bool {
+pub(crate) fn is_about_the_server(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Server(
             ServerErrorKind::ReadOnly
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::BusyLoading
-                | ServerErrorKind::Moved
                 | ServerErrorKind::ClusterDown
         )
     ) || error.code() == Some("NOAUTH")

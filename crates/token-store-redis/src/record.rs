@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redis::{FromRedisValue, ParsingError, Value};
 use token_core::store::{Provenance, Stamp, StoreKey, Versioned};
+use zeroize::Zeroizing;
 
 /// The format that this code writes, and the newest that it reads.
 pub(crate) const FORMAT: u32 = 1;
@@ -103,7 +104,7 @@ pub(crate) fn found(values: &mut impl Iterator<Item = Value>) -> Result<Found, P
     let mut fields = Fields::default();
     for field in &mut fields.0 {
         let bytes: Option<Vec<u8>> = FromRedisValue::from_redis_value(next())?;
-        *field = bytes.map(Bytes::from);
+        *field = bytes.map(|bytes| Bytes::from_owner(Zeroizing::new(bytes)));
     }
     let history: String = FromRedisValue::from_redis_value(next())?;
     let role: String = FromRedisValue::from_redis_value(next())?;

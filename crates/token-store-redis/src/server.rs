@@ -29,7 +29,7 @@ impl<'a> Server<'a> {
     }
 
     /// Why no record should be kept there, and what to do; nothing if it may.
-    pub(crate) fn refusal(&self) -> Option<String> {
+    pub(crate) fn refusal(&self, in_cluster: bool) -> Option<String> {
         let major = self.version.and_then(|version| version.split('.').next()?.parse().ok());
         Some(match self {
             Self { mode: "sentinel", .. } => {
@@ -41,16 +41,18 @@ impl<'a> Server<'a> {
             Self { version: Some(version), .. } if major.is_none_or(|major: u32| major < OLDEST) => {
                 format!("it is Redis {version}: this store needs Redis 7.0 or later, or Valkey; update it")
             }
-            Self { mode: "cluster", .. } => {
-                "it is a node of a cluster, which this store does not follow yet: use a server that is not, or one with a \
-                 Sentinel"
-                    .to_owned()
+            Self { mode: "cluster", .. } if !in_cluster => {
+                "it is a node of a cluster: use `redis+cluster://`".to_owned()
+            }
+            Self { mode, .. } if in_cluster && *mode != "cluster" => {
+                "it is no node of a cluster: use `redis://`".to_owned()
             }
             Self { eviction: Some(policy), .. } if policy.starts_with("allkeys") => format!(
                 "it drops any key when its memory is full (`maxmemory-policy {policy}`), also a refresh token that exists \
                  nowhere else: set `noeviction` or a `volatile-` policy there, or use another server"
             ),
-            Self { role, .. } if *role != "master" => REPLICA.to_owned(),
+            // One of a cluster leads to its master.
+            Self { role, .. } if *role != "master" && !in_cluster => REPLICA.to_owned(),
             Self { history: None, .. } => {
                 "it does not tell its replication id (`master_replid` of `INFO replication`), so nobody would notice that it \
                  fell back to an older state: use a server that tells it"
@@ -74,12 +76,12 @@ mod tests {
 
     fn refusal(old: &str, new: &str) -> String {
         assert!(GOOD.contains(old));
-        Server::new(&GOOD.replace(old, new)).refusal().unwrap_or_default()
+        Server::new(&GOOD.replace(old, new)).refusal(false).unwrap_or_default()
     }
 
     #[test]
     fn a_server_that_keeps_what_it_is_given_is_taken() {
-        assert_eq!(Server::new(GOOD).refusal(), None);
+        assert_eq!(Server::new(GOOD).refusal(false), None);
         assert_eq!(refusal("7.0.15", "8.2.1"), "");
         for policy in ["volatile-lru", "volatile-ttl"] {
             assert_eq!(refusal("noeviction", policy), "", "{policy}: records have no time to live");
@@ -94,7 +96,7 @@ mod tests {
             ("7.0.15", "", "needs Redis 7.0"),
             ("redis_version", "other", "does not tell its version"),
             ("standalone", "sentinel", "it is a Sentinel"),
-            ("standalone", "cluster", "a node of a cluster"),
+            ("standalone", "cluster", "use `redis+cluster://`"),
             ("noeviction", "allkeys-lru", "set `noeviction`"),
             ("noeviction", "allkeys-random", "maxmemory-policy allkeys-random"),
             ("role:master", "role:slave", "use the address of its master"),
@@ -103,5 +105,14 @@ mod tests {
             let refusal = refusal(old, new);
             assert!(refusal.contains(said), "{new}: {refusal}");
         }
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_may_be_a_replica() {
+        let node = GOOD.replace("standalone", "cluster");
+        assert_eq!(Server::new(&node).refusal(true), None);
+        assert_eq!(Server::new(&node.replace("role:master", "role:slave")).refusal(true), None);
+        let refusal = Server::new(GOOD).refusal(true).unwrap_or_default();
+        assert!(refusal.contains("use `redis://`"), "{refusal}");
     }
 }

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use crate::builder::{Builder, Settings};
 use crate::failure::{self, Place};
 use crate::key_name::Namespace;
-use crate::link::{Link, Trouble};
+use crate::link::Trouble;
 use crate::listing;
+use crate::nodes::Nodes;
 use crate::record::{Found, Unreadable};
 use crate::script;
 use crate::wake::Wakes;
@@ -22,12 +23,12 @@ use crate::wake::Wakes;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Records as keys of one Redis or Valkey server, for the processes of any number of hosts.
+/// Records as keys of a Redis or Valkey server, or of a cluster, for the processes of any number of hosts.
 ///
 /// Each write is a compare-and-swap in one script. See the [crate docs](crate) for what is on the server, which rights
 /// its user needs, and what happens when something goes wrong.
 ///
-/// Clones share everything: two connections, made when they are needed, made anew when they fail. A request that has its
+/// Clones share everything: two connections to each server, made when they are needed, made anew when they fail. A request that has its
 /// token causes no command.
 ///
 /// # Example
@@ -61,10 +62,7 @@ pub struct RedisStore {
 struct Inner {
     server: String,
     namespace: Namespace,
-    /// Looks, and everything else that changes nothing.
-    reads: Link,
-    /// Of its own: to wait for replicas holds up everything that is on the same connection.
-    writes: Link,
+    nodes: Nodes,
     replicas: Replicas,
     wakes: Arc<Wakes>,
 }
@@ -114,31 +112,28 @@ impl RedisStore {
     }
 
     pub(crate) async fn connect(settings: Settings) -> Result<Self, StoreError> {
-        let Settings { source, server, namespace, replicas, limits } = settings;
-        let wakes = Arc::new(Wakes::default());
-        let reads = Link::new(Arc::clone(&source), limits, Some(Arc::clone(&wakes)));
-        let writes = Link::new(source, limits, None);
+        let Settings { nodes, server, namespace, replicas, wakes } = settings;
         let replicas = Replicas { set: replicas, online: AtomicU32::new(0) };
-        let store =
-            Self { inner: Arc::new(Inner { server, namespace, reads, writes, replicas, wakes }) };
+        let store = Self { inner: Arc::new(Inner { server, namespace, nodes, replicas, wakes }) };
         store.try_out().await?;
         Ok(store)
     }
 
     /// Whether the server lets us run what the store is made of; better now than at the first refresh.
     async fn try_out(&self) -> Result<(), StoreError> {
-        let Inner { server, namespace, reads, replicas, .. } = &*self.inner;
+        let Inner { server, namespace, nodes, replicas, .. } = &*self.inner;
+        let nobodys = namespace.nobodys();
         let failed = |trouble| failure::server(server, trouble);
-        let answer = reads.read(&script::read(&namespace.nobodys())).await.map_err(failed)?;
+        let answer = nodes.read(&nobodys, &script::read(&nobodys)).await.map_err(failed)?;
         let found = script::what_was_read(answer).ok_or_else(|| failed(Trouble::Odd))?;
         replicas.saw(&found);
         // For no replica, which is there at once.
-        reads.read(redis::cmd("WAIT").arg(0).arg(1)).await.map_err(failed)?;
+        nodes.read(&nobodys, redis::cmd("WAIT").arg(0).arg(1)).await.map_err(failed)?;
         Ok(())
     }
 
     async fn look(&self, place: Place<'_>) -> Result<Found, StoreError> {
-        let answer = self.inner.reads.read(&script::read(place.key)).await;
+        let answer = self.inner.nodes.read(place.key, &script::read(place.key)).await;
         let answer = answer.map_err(|trouble| failure::read(place, trouble))?;
         let found =
             script::what_was_read(answer).ok_or_else(|| failure::read(place, Trouble::Odd))?;
@@ -184,12 +179,12 @@ impl TokenStore for RedisStore {
     ) -> Result<Swap, StoreError> {
         let key = self.inner.namespace.key(grant);
         let place = self.place(&key, grant);
-        let Inner { writes, replicas, .. } = &*self.inner;
+        let Inner { nodes, replicas, .. } = &*self.inner;
         let durable = durability == Durability::Durable;
         let wanted = if durable { replicas.wanted() } else { 0 };
         let command = script::swap(&key, grant, expect, new);
         let failed = |trouble| failure::write(place, trouble);
-        let mut written = writes.write(&command, wanted).await.map_err(failed)?;
+        let (mut written, node) = nodes.write(&key, &command, wanted).await.map_err(failed)?;
         let answer = std::mem::take(&mut written.answer);
         let (won, before) = script::whether_swapped(answer).ok_or_else(|| failed(Trouble::Odd))?;
         replicas.saw(&before);
@@ -199,10 +194,10 @@ impl TokenStore for RedisStore {
             let needed = replicas.wanted_of(before.replicas);
             let mut on = written.on;
             if durable && wanted < needed {
-                on = writes.spread(&written, needed).await;
+                on = node.writes.spread(&written, needed).await;
             }
             if durable && on < needed {
-                writes.leave(&written).await;
+                node.writes.leave(&written).await;
             }
             let durable = durable && on >= needed;
             let replaced = record.ok().flatten().map(|(_, provenance)| provenance);
@@ -231,9 +226,9 @@ impl TokenStore for RedisStore {
         }
         let aside = Namespace::aside(&key, new.stamp());
         let command = script::set_aside(&key, &aside, grant, found.fields(), new);
-        let Inner { writes, replicas, .. } = &*self.inner;
-        let written = writes.write(&command, replicas.wanted()).await;
-        let written = written.map_err(|trouble| failure::write(place, trouble))?;
+        let Inner { nodes, replicas, .. } = &*self.inner;
+        let written = nodes.write(&key, &command, replicas.wanted()).await;
+        let (written, _) = written.map_err(|trouble| failure::write(place, trouble))?;
         match script::whether_set_aside(&written.answer) {
             Some(true) => Ok(Some(aside)),
             Some(false) => Ok(None),
@@ -260,7 +255,7 @@ impl TokenStore for RedisStore {
             message.as_mut().enable();
             let left = timeout.saturating_sub(start.elapsed());
             let look = async {
-                waiting.subscribe(&self.inner.reads).await;
+                waiting.subscribe(&self.inner.nodes).await;
                 self.stamp(place).await
             };
             // A server that hangs does not prolong the wait.
@@ -280,7 +275,7 @@ impl TokenStore for RedisStore {
     }
 
     async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
-        let Inner { server, namespace, reads, .. } = &*self.inner;
-        listing::page(reads, server, namespace, after.as_ref()).await
+        let Inner { server, namespace, nodes, .. } = &*self.inner;
+        listing::page(nodes, server, namespace, after.as_ref()).await
     }
 }

@@ -7,7 +7,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::link::Link;
+use crate::nodes::Nodes;
 
 /// So many channels that nobody waits for any more are kept: most are waited for again at once.
 const IDLE: usize = 64;
@@ -83,8 +83,11 @@ impl Waiting<'_> {
     }
 
     /// Sees to it that messages come. Without them a change is noticed at the next look.
-    pub(crate) async fn subscribe(&self, link: &Link) {
+    pub(crate) async fn subscribe(&self, nodes: &Nodes) {
         let on = self.wakes.channels().get(self.channel).map_or(0, |channel| channel.on);
+        // The key's name is the channel's, and its server is asked anyway. In a cluster messages go to all.
+        let Ok(way) = nodes.way(self.channel) else { return };
+        let link = &way.node.reads;
         let Ok(number) = link.subscribe(self.channel, on).await else { return };
         if number == on {
             return;

@@ -180,7 +180,7 @@ async fn too_few_replicas() {
 async fn a_node_of_a_cluster() {
     let server = Server::with(&["--cluster-enabled", "yes"]);
     let said = refused(server.port(), &server.url()).await;
-    assert!(said.contains("a node of a cluster"), "{said}");
+    assert!(said.contains("use `redis+cluster://`"), "{said}");
 }
 
 #[tokio::test]

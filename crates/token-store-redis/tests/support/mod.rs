@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod cluster;
 pub(crate) mod proxy;
 
 use std::io::{BufRead, BufReader};
@@ -28,6 +29,8 @@ pub(crate) struct Server {
     options: Vec<String>,
     /// The file of a Sentinel, which writes into it what it learns.
     sentinel: Option<String>,
+    /// Where a node of a cluster talks to the others.
+    bus: u16,
     process: Option<Child>,
     pid: String,
     password: Option<String>,
@@ -52,10 +55,10 @@ impl Server {
             .map(|at| options[at + 1].clone());
         let pid = String::new();
         let mut server =
-            Self { port: 0, directory, options, sentinel, process: None, pid, password };
+            Self { port: 0, directory, options, sentinel, bus: 0, process: None, pid, password };
         let start = Instant::now();
         // Between the look for a free port and its use somebody else may take it.
-        while !server.try_start(free_port()) {
+        while !server.try_start_anew() {
             assert!(start.elapsed() < PATIENCE, "no redis-server starts: {}", server.log());
         }
         server
@@ -71,6 +74,11 @@ impl Server {
         Self::configured(options, Some(config))
     }
 
+    fn try_start_anew(&mut self) -> bool {
+        self.bus = free_port();
+        self.try_start(free_port())
+    }
+
     fn try_start(&mut self, port: u16) -> bool {
         self.port = port;
         let path = self.directory.path();
@@ -84,6 +92,9 @@ impl Server {
             command.args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
         }
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+        if self.options.iter().any(|option| option == "--cluster-enabled") {
+            command.args(["--cluster-port", &self.bus.to_string()]);
+        }
         command.arg("--dir").arg(path).arg("--logfile").arg(path.join("log"));
         command.args(&self.options).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("a shell starts");
@@ -108,6 +119,10 @@ impl Server {
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) const fn bus(&self) -> u16 {
+        self.bus
     }
 
     pub(crate) fn url(&self) -> String {
@@ -148,9 +163,13 @@ impl Server {
 
     /// Waits until the server says this of itself.
     pub(crate) fn until(&self, section: &str, said: impl Fn(&str) -> bool) {
+        self.until_answer(&["INFO", section], said);
+    }
+
+    pub(crate) fn until_answer(&self, question: &[&str], said: impl Fn(&str) -> bool) {
         let start = Instant::now();
         loop {
-            let info: Option<String> = self.try_ask(&["INFO", section]);
+            let info: Option<String> = self.try_ask(question);
             if info.as_deref().is_some_and(&said) {
                 return;
             }
