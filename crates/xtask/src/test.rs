@@ -16,7 +16,16 @@ use crate::{
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "system tools",
-        run: || tools::ensure(&[tools::CC, tools::CURL, tools::NODE, tools::NPM, tools::SPIN]),
+        run: || {
+            tools::ensure(&[
+                tools::CC,
+                tools::CURL,
+                tools::NODE,
+                tools::NPM,
+                tools::REDIS,
+                tools::SPIN,
+            ])
+        },
     },
     Step { name: "npm packages", run: node::packages },
     Step {

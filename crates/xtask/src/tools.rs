@@ -69,6 +69,19 @@ pub(crate) const NPM: Tool = Tool {
     by_hand: "it comes with Node.js: see https://nodejs.org/en/download",
 };
 
+pub(crate) const REDIS: Tool = Tool {
+    command: "redis-server",
+    purpose: "is what the tests of the Redis store start",
+    packages: &[
+        ("apt-get", "redis-server"),
+        ("dnf", "redis"),
+        ("apk", "redis"),
+        ("pacman", "redis"),
+        ("brew", "redis"),
+    ],
+    by_hand: "see https://redis.io/docs/latest/operate/oss_and_stack/install/ (7.0 or later)",
+};
+
 pub(crate) const SPIN: Tool = Tool {
     command: "spin",
     purpose: "checks the model of the protocol",
@@ -182,7 +195,9 @@ mod tests {
 
     #[test]
     fn packages_name_known_managers() {
-        for (name, _) in [CC, GIT, CURL, NODE, NPM, SPIN].iter().flat_map(|tool| tool.packages) {
+        for (name, _) in
+            [CC, GIT, CURL, NODE, NPM, REDIS, SPIN].iter().flat_map(|tool| tool.packages)
+        {
             assert!(MANAGERS.iter().any(|manager| manager.command == *name), "{name}");
         }
     }

@@ -1,0 +1,328 @@
+//! Servers and keys that cannot be used: each is an error that says what to do, and nothing is written over.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests are tests")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use token_core::store::{
+    Durability, Expect, StoreError, StoreErrorKind, Swap, TokenStore, Versioned,
+};
+use token_store_redis::RedisStore;
+
+use support::proxy::{Proxy, Route};
+use support::{Server, fresh, grant};
+
+/// What `open` says, which must name the server and show no password.
+async fn refused(port: u16, url: &str) -> String {
+    let error = RedisStore::open(url).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+    let text = told(&error);
+    assert!(text.contains(&format!("the Redis server 127.0.0.1:{port} ")), "{text}");
+    text
+}
+
+fn told(error: &StoreError) -> String {
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains("pa55word"), "{text}");
+    error.to_string()
+}
+
+async fn open(server: &Server) -> RedisStore {
+    RedisStore::open(server.url()).await.unwrap()
+}
+
+async fn swap(store: &RedisStore, expect: Expect, new: &Versioned) -> Result<Swap, StoreError> {
+    store.compare_and_swap(&grant("billing-api"), expect, new, Durability::Durable).await
+}
+
+/// A port on which everybody hears this and no more.
+fn answering(answer: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        while let Ok((mut client, _)) = listener.accept() {
+            if answer.is_empty() {
+                open.push(client);
+                continue;
+            }
+            let _ = client.read(&mut [0; 1024]);
+            let _ = client.write_all(answer);
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_port_where_nothing_listens() {
+    let port = support::free_port();
+    let said = refused(port, &support::url(port, None)).await;
+    assert!(said.contains("refused the connection: start it, or correct host and port"), "{said}");
+}
+
+#[tokio::test]
+async fn a_host_that_never_answers() {
+    let port = answering(b"");
+    let builder = RedisStore::builder(support::url(port, Some("pa55word")));
+    let builder = builder.connect_timeout(Duration::from_millis(200));
+    let error = builder.answer_timeout(Duration::from_millis(200)).open().await.unwrap_err();
+    assert!(told(&error).contains("could not be reached in time"), "{error}");
+}
+
+#[tokio::test]
+async fn something_that_is_not_redis() {
+    for (answer, advice) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "correct host and port of the URL"),
+        // The alert of a TLS server.
+        (b"\x15\x03\x01\x00\x02\x02\x46", "a port that expects TLS wants `rediss://`"),
+    ] {
+        let port = answering(answer);
+        let said = refused(port, &support::url(port, None)).await;
+        assert!(said.contains(advice), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_is_missing_or_wrong() {
+    let server = Server::with(&["--requirepass", "secret"]);
+    let said = refused(server.port(), &support::url(server.port(), None)).await;
+    assert!(said.contains("wants a password: put it into the URL"), "{said}");
+    let said = refused(server.port(), &support::url(server.port(), Some("pa55word"))).await;
+    assert!(said.contains("refuses the user or the password"), "{said}");
+    open(&server).await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there() {
+    let server = Server::with(&["--databases", "2"]);
+    RedisStore::open(format!("{}/1", server.url())).await.unwrap();
+    let said = refused(server.port(), &format!("{}/2", server.url())).await;
+    assert!(said.contains("2") && said.contains("database of the URL"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_drops_keys() {
+    let server = Server::with(&["--maxmemory-policy", "allkeys-lfu"]);
+    let said = refused(server.port(), &server.url()).await;
+    assert!(said.contains("`maxmemory-policy allkeys-lfu`"), "{said}");
+    assert!(said.contains("set `noeviction` or a `volatile-` policy"), "{said}");
+    let () = server.ask(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    open(&server).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_memory_is_full_still_takes_a_record() {
+    let server = Server::with(&["--maxmemory-policy", "noeviction"]);
+    let store = open(&server).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    let () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = server.try_command(&["SET", "another", "value"]).unwrap_err();
+    assert_eq!(full.code(), Some("OOM"));
+
+    let second = fresh();
+    let swapped = swap(&store, Expect::Is(first.stamp()), &second).await.unwrap();
+    assert!(matches!(swapped, Swap::Won { .. }), "{swapped:?}");
+    // Also by a process that has just begun.
+    let (found, _) = open(&server).await.load(&grant("billing-api")).await.unwrap().unwrap();
+    assert_eq!(found, second);
+}
+
+#[tokio::test]
+async fn a_replica() {
+    let (master, replica) = (Server::start(), Server::start());
+    let store = open(&replica).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    // It becomes one while the store is open.
+    replica.follow(&master);
+    let error = swap(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+    assert!(told(&error).contains("it is a replica: use the address of its master"), "{error}");
+    for _ in 0..2 {
+        let error = store.load(&grant("billing-api")).await.unwrap_err();
+        assert!(told(&error).contains("it is a replica"), "{error}");
+    }
+    let said = refused(replica.port(), &replica.url()).await;
+    assert!(said.contains("it is a replica"), "{said}");
+
+    let () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    assert_eq!(store.load(&grant("billing-api")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_lost_its_master() {
+    let server = Server::with(&["--replica-serve-stale-data", "no"]);
+    let store = open(&server).await;
+    swap(&store, Expect::Absent, &fresh()).await.unwrap();
+    let nobody = support::free_port().to_string();
+    let () = server.ask(&["REPLICAOF", "127.0.0.1", &nobody]);
+    let error = store.load(&grant("billing-api")).await.unwrap_err();
+    assert!(told(&error).contains("a replica that has lost its master"), "{error}");
+}
+
+#[tokio::test]
+async fn too_few_replicas() {
+    let server = Server::start();
+    let store = open(&server).await;
+    let () = server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let error = swap(&store, Expect::Absent, &fresh()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+    assert!(told(&error).contains("`min-replicas-to-write`"), "{error}");
+    assert_eq!(store.load(&grant("billing-api")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster() {
+    let server = Server::with(&["--cluster-enabled", "yes"]);
+    let said = refused(server.port(), &server.url()).await;
+    assert!(said.contains("use `redis+cluster://`"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_still_reads_its_data() {
+    // Two minutes of reading, and a look at the clients after each key.
+    let mut server = Server::with(&[
+        "--enable-debug-command",
+        "local",
+        "--rdbcompression",
+        "no",
+        "--key-load-delay",
+        "50000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+    ]);
+    let () = server.ask(&["DEBUG", "POPULATE", "2400", "key", "2048"]);
+    let () = server.ask(&["SAVE"]);
+    server.restart();
+    let said = refused(server.port(), &server.url()).await;
+    assert!(said.contains("still reading its data from the disk"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_without_scripts() {
+    let server = Server::with(&["--rename-command", "EVAL", ""]);
+    let said = refused(server.port(), &server.url()).await;
+    assert!(said.contains("does not know a command that this store needs"), "{said}");
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_in_time() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let builder = RedisStore::builder(support::url(proxy.port(), None));
+    let store = builder.answer_timeout(Duration::from_millis(500)).open().await.unwrap();
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    proxy.set(Route::HoldAnswersToWrites);
+    let second = fresh();
+    let error = swap(&store, Expect::Is(first.stamp()), &second).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Indeterminate);
+    assert!(told(&error).contains("may have been written"), "{error}");
+    assert!(told(&error).contains("did not answer in time"), "{error}");
+    proxy.set(Route::Open);
+    // It was, and the stamp says so.
+    let (found, _) = store.load(&grant("billing-api")).await.unwrap().unwrap();
+    assert_eq!(found, second);
+}
+
+#[tokio::test]
+async fn a_server_that_went_away_and_came_back() {
+    let mut server = Server::start();
+    let store = open(&server).await;
+    swap(&store, Expect::Absent, &fresh()).await.unwrap();
+    server.kill();
+    let error = store.load(&grant("billing-api")).await.unwrap_err();
+    assert!(told(&error).contains("key token-refresh:{billing-api-"), "{error}");
+    let error = swap(&store, Expect::Absent, &fresh()).await.unwrap_err();
+    assert!(told(&error).contains("127.0.0.1"), "{error}");
+    server.restart();
+    assert_eq!(store.load(&grant("billing-api")).await.unwrap(), None, "it keeps nothing");
+    let swapped = swap(&store, Expect::Absent, &fresh()).await;
+    // The connection of the writes learns of it only now.
+    let again = swap(&store, Expect::Absent, &fresh()).await.unwrap();
+    let known = matches!(&swapped, Ok(Swap::Won { .. }))
+        || matches!(&swapped, Err(error) if error.kind() == StoreErrorKind::Indeterminate);
+    assert!(known, "{swapped:?}");
+    assert!(matches!(again, Swap::Won { .. } | Swap::Lost(Some(_))), "{again:?}");
+}
+
+/// Keys under the record's name that no version of this crate wrote, and what they are told to be.
+#[tokio::test]
+async fn keys_of_other_programs_stay_as_they_are() {
+    let server = Server::start();
+    let store = open(&server).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    let key = server.only_key();
+    for (write, said) in [
+        (&["SET", &key, "theirs"][..], "a value of another type"),
+        (&["RPUSH", &key, "theirs"], "a value of another type"),
+        (&["HSET", &key, "theirs", "1"], "written by another program"),
+    ] {
+        let _: i64 = server.ask(&["DEL", &key]);
+        let _: redis::Value = server.ask(write);
+        let before: Vec<u8> = server.ask(&["DUMP", &key]);
+        let mut errors = vec![store.load(&grant("billing-api")).await.unwrap_err()];
+        for expect in [Expect::Absent, Expect::Is(first.stamp())] {
+            errors.push(swap(&store, expect, &fresh()).await.unwrap_err());
+        }
+        for unreadable in [None, Some(first.stamp())] {
+            let set = store.set_aside(&grant("billing-api"), unreadable, &fresh()).await;
+            errors.push(set.unwrap_err());
+        }
+        for error in errors {
+            assert!(told(&error).contains(said) && told(&error).contains(&key), "{error}");
+            assert!(told(&error).contains("namespace"), "{error}");
+        }
+        let after: Vec<u8> = server.ask(&["DUMP", &key]);
+        assert_eq!(before, after);
+        let error = store.list(None).await.unwrap_err();
+        assert!(told(&error).contains(&key), "{error}");
+    }
+    // In a namespace of its own nothing is in the way.
+    let store = RedisStore::builder(server.url()).namespace("mine").open().await.unwrap();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    assert_eq!(store.list(None).await.unwrap().keys(), [grant("billing-api")]);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_format_is_left_alone() {
+    let server = Server::start();
+    let store = open(&server).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    let key = server.only_key();
+    let _: i64 = server.ask(&["HSET", &key, "f", "2"]);
+    for error in [
+        store.load(&grant("billing-api")).await.unwrap_err(),
+        swap(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap_err(),
+        store.set_aside(&grant("billing-api"), None, &fresh()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(told(&error).contains("format 2") && told(&error).contains("update it"), "{error}");
+    }
+    assert_eq!(server.ask::<Vec<u8>>(&["HGET", &key, "b"]), first.bytes()[..]);
+}
+
+#[tokio::test]
+async fn a_record_under_another_grants_name_makes_way_for_a_login() {
+    let server = Server::start();
+    let store = open(&server).await;
+    swap(&store, Expect::Absent, &fresh()).await.unwrap();
+    let key = server.only_key();
+    let _: i64 = server.ask(&["HSET", &key, "k", "another"]);
+    let error = store.load(&grant("billing-api")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert!(told(&error).contains("belongs to the grant \"another\""), "{error}");
+
+    let login = fresh();
+    let aside = store.set_aside(&grant("billing-api"), None, &login).await.unwrap().unwrap();
+    assert_eq!(store.load(&grant("billing-api")).await.unwrap().unwrap().0, login);
+    assert_eq!(server.ask::<String>(&["HGET", &aside, "k"]), "another");
+    assert_eq!(store.list(None).await.unwrap().keys(), [grant("billing-api")]);
+}
