@@ -97,9 +97,10 @@ pub trait Refresher: Send + Sync + 'static {
 pub enum Spends {
     /// A refresh token that may be presented once: an intent is stored before, and nothing is sent without it.
     RefreshToken,
-    /// A refresh token that the server takes again and again: no intent, and the store may be down.
+    /// A refresh token that the server takes again and again. As long as the store works one process presents it for all;
+    /// without it each does.
     Reusable,
-    /// Nothing: client credentials, a login.
+    /// Nothing: client credentials, a login. Asked for as a reusable refresh token is presented.
     Nothing,
 }
 

@@ -51,6 +51,15 @@ pub(crate) const STEPS: &[Step] = &[
         run: || shared_stampede("--processes 32 --requests 250 --rounds 3", 24_000),
     },
     Step {
+        name: "example stampede, 8 processes, grants that use nothing up",
+        run: || {
+            ["pos-connector", "jwt-refresh", "nocturna-service"].iter().try_for_each(|profile| {
+                let line = format!("--processes 8 --requests 50 --rounds 20 --profile {profile}");
+                shared_stampede(&line, 8_000)
+            })
+        },
+    },
+    Step {
         name: "example stampede, every profile",
         run: || {
             PROFILES.iter().try_for_each(|profile| {

@@ -53,6 +53,11 @@ pub(crate) fn end(token: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(times(token)?.exp).ok().filter(|end| !end.is_zero())
 }
 
+/// When a JWT that states its end was issued (RFC 7519 §4.1.6), as the time since the Unix epoch.
+pub(crate) fn issued(token: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(times(token)?.iat?).ok()
+}
+
 fn times(token: &str) -> Option<Times> {
     let mut parts = token.split('.');
     let (_header, payload, _signature) = (parts.next()?, parts.next()?, parts.next()?);

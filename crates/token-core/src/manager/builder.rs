@@ -178,7 +178,8 @@ impl TokenManagerBuilder {
     }
 
     /// Sets how long before its end the first [`EndsSoon`](crate::event::Event::EndsSoon) tells of tokens that nothing but new ones
-    /// from outside can follow. Default: 7 days, or a fifth of their life if that is less. Zero means no warning.
+    /// from outside can follow. Default: 7 days, or a fifth of their life if that is less; the life of a JWT begins with its `iat`. Zero means no
+    /// warning.
     pub fn warn_before(mut self, before: Duration) -> Self {
         self.warn_before = Some(before);
         self

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../../docs/profiles.md")]
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -87,6 +88,20 @@ impl Profile {
                 )))
             }
         }
+    }
+
+    /// Reads a profile from a file of TOML.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or it says something that cannot be; the error names the file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let named = |why: &dyn fmt::Display| {
+            ConfigError::new(format!("the profile {} is not loaded: {why}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        text.parse().map_err(|error: ConfigError| named(&error))
     }
 
     /// Sets the base URL, in front of every URL of the profile that is a path: for a server that each customer has one of.

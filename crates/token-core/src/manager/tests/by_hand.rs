@@ -197,6 +197,27 @@ fn a_jwt_says_its_own_end_where_nobody_else_does() {
 }
 
 #[test]
+fn a_jwt_that_was_issued_long_before_it_was_brought_is_warned_of_a_week_before_its_end() {
+    run(async {
+        let clock = ManualClock::new();
+        let now = clock.now().wall();
+        let (issued, end) = (now - 87 * DAY, now + 3 * DAY);
+        let times = format!(r#"{{"iat":{},"exp":{}}}"#, issued.as_secs(), end.as_secs());
+        let jwt = format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(times));
+        let tokens = by_hand(&clock).seed(TokenSet::new(jwt)).build().unwrap();
+        let mut events = tokens.events();
+        tokens.ready().await.unwrap();
+        settle().await;
+        assert_eq!(reported(&mut events), (vec![3], 0), "after a restart it is late already");
+        for _ in 0..(3 * 24 - 1) {
+            clock.advance(HOUR);
+            settle().await;
+        }
+        assert_eq!(reported(&mut events), (vec![2, 1], 0));
+    });
+}
+
+#[test]
 fn an_access_token_brought_alone_keeps_the_refresh_token_and_both_bring_another() {
     run(async {
         let (script, clock) = (Script::new(Spends::RefreshToken), ManualClock::new());

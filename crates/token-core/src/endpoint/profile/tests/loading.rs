@@ -16,6 +16,20 @@ fn wrong(text: &str) -> String {
 }
 
 #[test]
+fn a_file_is_named_where_it_cannot_be_read_or_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("parking.toml");
+    let name = path.display().to_string();
+    let error = Profile::load(&path).unwrap_err().to_string();
+    assert!(error.contains(&name) && error.contains("is not loaded: "), "{error}");
+    std::fs::write(&path, "name = \"x\"\ncolour = 1").unwrap();
+    let error = Profile::load(&path).unwrap_err().to_string();
+    assert!(error.contains(&name) && error.contains("line 2"), "{error}");
+    std::fs::write(&path, GOOD).unwrap();
+    assert_eq!(Profile::load(&path).unwrap().name(), "x");
+}
+
+#[test]
 fn a_mistake_is_refused_with_its_line_and_its_mend() {
     assert_eq!(profile(GOOD).name(), "x");
     for (more, line, mend) in [
