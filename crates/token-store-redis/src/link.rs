@@ -137,6 +137,11 @@ impl Link {
         self.forget(written.open.number).await;
     }
 
+    /// The same where there is no answer to go by.
+    pub(crate) async fn leave_any(&self) {
+        self.state.lock().await.open = None;
+    }
+
     async fn forget(&self, number: u64) {
         let mut state = self.state.lock().await;
         if state.open.as_ref().is_some_and(|open| open.number == number) {

@@ -74,6 +74,13 @@ impl Nodes {
         }
     }
 
+    /// Has the next who reads the key begin on another connection.
+    pub(crate) async fn leave(&self, key: &str) {
+        if let Ok(way) = self.way(key) {
+            way.node.reads.leave_any().await;
+        }
+    }
+
     /// Every server that has keys of its own.
     pub(crate) async fn all(&self) -> Result<Vec<Arc<Node>>, Trouble> {
         match self {

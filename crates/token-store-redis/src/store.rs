@@ -138,8 +138,12 @@ impl RedisStore {
         let found =
             script::what_was_read(answer).ok_or_else(|| failure::read(place, Trouble::Odd))?;
         self.inner.replicas.saw(&found);
-        // What a replica shows may be old.
-        if found.is_master { Ok(found) } else { Err(failure::replica(place)) }
+        if found.is_master {
+            return Ok(found);
+        }
+        // What a replica shows may be old, and behind the same address there may be the new master.
+        self.inner.nodes.leave(place.key).await;
+        Err(failure::replica(place))
     }
 
     /// The stamp alone would do, and a record is small.

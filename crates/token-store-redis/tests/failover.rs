@@ -155,6 +155,25 @@ async fn a_failover_that_loses_nothing_is_told_as_well() {
     assert!(provenance.is_broken(), "{provenance:?}");
 }
 
+/// The address leads to the new master, and the connections still to the old one, which is its replica now.
+#[tokio::test]
+async fn a_master_that_becomes_a_replica_is_left() {
+    let (master, replica) = (Server::start(), Server::start());
+    replica.follow(&master);
+    let proxy = Proxy::to(master.port());
+    let store = RedisStore::open(support::url(proxy.port(), None)).await.unwrap();
+    let first = put_lasting(&store, None).await;
+    let () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    proxy.lead_to(replica.port());
+    master.follow(&replica);
+    let error = store.load(&grant("billing-api")).await.unwrap_err();
+    assert!(error.to_string().contains("it is a replica"), "{error}");
+    assert_eq!(load(&store).await.unwrap().0, first);
+    let error = write(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap_err();
+    assert!(error.to_string().contains("it is a replica"), "{error}");
+    put_lasting(&store, Some(first)).await;
+}
+
 #[tokio::test]
 async fn a_server_that_comes_back_with_an_older_state_is_told() {
     let mut server = Server::start();

@@ -208,6 +208,9 @@ impl Server {
         while !self.try_start(self.port) {
             assert!(start.elapsed() < PATIENCE, "it does not start again: {}", self.log());
         }
+        if !self.options.iter().any(|option| option == "--key-load-delay") {
+            self.until("persistence", |info| info.contains("\nloading:0"));
+        }
     }
 
     fn log(&self) -> String {
