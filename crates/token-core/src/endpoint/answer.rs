@@ -46,10 +46,13 @@ pub(super) const PAGE: &str = "the token endpoint answered a page of HTML instea
 
 /// Whether somebody answers people, and not programs.
 pub(super) fn is_page(answer: &Response<Bytes>) -> bool {
-    let is_html =
-        |kind: &http::HeaderValue| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html");
-    answer.headers().get(CONTENT_TYPE).is_some_and(is_html)
-        || answer.body().trim_ascii_start().starts_with(b"<")
+    is_of_kind(answer, "text/html") || answer.body().trim_ascii_start().starts_with(b"<")
+}
+
+fn is_of_kind(answer: &Response<Bytes>, kind: &str) -> bool {
+    let said = answer.headers().get(CONTENT_TYPE);
+    said.and_then(|said| said.as_bytes().get(..kind.len()))
+        .is_some_and(|said| said.eq_ignore_ascii_case(kind.as_bytes()))
 }
 
 /// The answer's OAuth error code, if it has one.
@@ -106,13 +109,7 @@ fn is_of_rfc_6749(code: &str) -> bool {
 
 /// The answer's fields, in JSON or, as GitHub has it, as a form.
 fn fields(answer: &Response<Bytes>) -> Option<Map<String, Value>> {
-    let form = "application/x-www-form-urlencoded";
-    let is_form = answer
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.as_bytes().get(..form.len()))
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(form.as_bytes()));
-    if is_form {
+    if is_of_kind(answer, "application/x-www-form-urlencoded") {
         let pairs = form_urlencoded::parse(answer.body());
         return Some(pairs.map(|(name, value)| (name.into_owned(), value.into())).collect());
     }
