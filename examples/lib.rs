@@ -1,11 +1,12 @@
 //! Runnable examples, `cargo run --example NAME`, and what they have in common: how they speak and end, a profile with the
-//! secrets of a server of the kit, TLS, and for those that start other processes, both ends of that.
+//! secrets of a server of the kit, stores, TLS, and for those that start other processes, both ends of that.
 
 mod ending;
 mod kit;
 mod parent;
 mod replica;
 mod said;
+mod store;
 mod tls;
 
 pub use self::ending::{end, told_whole};
@@ -13,6 +14,7 @@ pub use self::kit::{kit_profile, with_secrets, write_secret};
 pub use self::parent::{Parent, tell_parent};
 pub use self::replica::Replica;
 pub use self::said::{state_of, time};
+pub use self::store::{STORES, Store};
 pub use self::tls::{Https, connector};
 
 /// Any error.

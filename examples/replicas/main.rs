@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use examples::{Parent, end};
+use examples::{Parent, STORES, Store, end};
 
 mod cast;
 mod outcome;
@@ -16,12 +16,16 @@ mod words;
 
 /// Replicas of a service share one login, and join, leave and are killed, some of them while they refresh.
 ///
-/// It starts a server of its own, which rotates and detects reuse, and keeps the tokens in a temporary directory.
+/// It starts a server of its own, which rotates and detects reuse.
 #[derive(Debug, Parser)]
 struct Options {
     /// Print one line of JSON instead of the story and the table.
     #[arg(long)]
     json: bool,
+
+    /// Where the tokens are kept.
+    #[arg(long, help = format!("Where the tokens are kept, by default in a temporary directory: {STORES}"))]
+    store: Option<Store>,
 }
 
 // One thread, so that a manager reports nothing before somebody listens.
@@ -31,7 +35,7 @@ async fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match parent {
         Some(parent) => service::serve(parent).await,
-        None => story::play(options.json).await,
+        None => story::play(options.json, options.store).await,
     };
     end("replicas", outcome)
 }

@@ -12,7 +12,6 @@ use hyper_util::rt::TokioExecutor;
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
 use token_core::http::{Origins, ReplayBody};
 use token_core::{RefreshError, Shutdown, TokenManager, TokenSet};
-use token_store_file::FileStore;
 use token_testkit::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -34,7 +33,7 @@ const SERVER_DRAIN: Duration = Duration::from_secs(1);
 /// Serves until it is told to leave.
 pub(crate) async fn serve(mut parent: Parent) -> Result<(), BoxError> {
     let settings: Settings = parent.order().await?;
-    let tokens = tokens(&settings)?;
+    let tokens = tokens(&settings).await?;
     let mut events = tokens.events();
     let client = TokenRefreshLayer::new(tokens.clone(), Origins::only(&settings.origin)?)
         .layer(Client::builder(TokioExecutor::new()).build(HttpConnector::new()));
@@ -67,17 +66,15 @@ pub(crate) async fn serve(mut parent: Parent) -> Result<(), BoxError> {
     Ok(tell_parent(&Told::Left)?)
 }
 
-fn tokens(settings: &Settings) -> Result<TokenManager, BoxError> {
+async fn tokens(settings: &Settings) -> Result<TokenManager, BoxError> {
     let endpoint = Announced(HyperEndpoint::new(HttpConnector::new()));
     let auth = ClientAuth::basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
     let endpoint = TokenEndpoint::refresh_token(endpoint, &settings.token_url, auth);
-    let tokens = TokenManager::builder(endpoint)
-        .store(FileStore::open(&settings.directory)?)
+    let builder = TokenManager::builder(endpoint)
         .seed(TokenSet::from_refresh_token(settings.refresh_token.as_str()))
         .exchange_deadline(EXCHANGE_DEADLINE)
-        .server_drain(SERVER_DRAIN)
-        .build()?;
-    Ok(tokens)
+        .server_drain(SERVER_DRAIN);
+    Ok(settings.store.hold(builder).await?.build()?)
 }
 
 async fn call(mut client: ApiClient, url: Uri) -> Result<(), BoxError> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use examples::BoxError;
+use examples::{BoxError, Store};
 use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Fault};
 
 use crate::cast::{Cast, Life};
@@ -16,11 +16,13 @@ const ACCESS_LIFETIME: Duration = Duration::from_secs(3);
 /// How long the server takes for an answer that somebody waits for who leaves.
 const SLOW: Duration = Duration::from_millis(800);
 
-pub(crate) async fn play(json: bool) -> Result<(), BoxError> {
+pub(crate) async fn play(json: bool, store: Option<Store>) -> Result<(), BoxError> {
     let server = AuthorizationServer::builder().access_lifetime(ACCESS_LIFETIME).start()?;
     let directory = tempfile::tempdir()?;
+    let store = store.unwrap_or_else(|| Store::File(directory.path().to_owned()));
+    store.check_shared().await?;
     let settings = Settings {
-        directory: directory.path().to_owned(),
+        store,
         token_url: server.token_url(),
         api_url: server.api_url(),
         origin: server.origin().to_owned(),

@@ -1,15 +1,15 @@
 //! What the parent and its replicas tell each other.
 
 use std::fmt;
-use std::path::PathBuf;
 
+use examples::Store;
 use serde::{Deserialize, Serialize};
 use token_core::event::Event;
 
 /// The first order: what a service has in its settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Settings {
-    pub(crate) directory: PathBuf,
+    pub(crate) store: Store,
     pub(crate) token_url: String,
     pub(crate) api_url: String,
     pub(crate) origin: String,

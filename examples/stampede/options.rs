@@ -1,7 +1,5 @@
-use std::path::PathBuf;
-use std::str::FromStr;
-
 use clap::{Parser, ValueEnum};
+use examples::{STORES, Store};
 use serde::Serialize;
 
 /// Thousands of concurrent requests, one expired token, one refresh.
@@ -43,8 +41,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) method: Option<http::Method>,
 
-    /// Where the tokens are kept: `memory`, or `file:DIR`.
-    #[arg(long, default_value = "memory")]
+    /// Where the tokens are kept.
+    #[arg(long, default_value = "memory", help = format!("Where the tokens are kept: {STORES}"))]
     pub(crate) store: Store,
 
     /// What attaches and renews the tokens.
@@ -111,22 +109,4 @@ pub(crate) enum ClientAuthentication {
     Basic,
     /// By fields of the form.
     Post,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Store {
-    Memory,
-    File(PathBuf),
-}
-
-impl FromStr for Store {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.strip_prefix("file:") {
-            Some(directory) if !directory.is_empty() => Ok(Self::File(directory.into())),
-            None if text == "memory" => Ok(Self::Memory),
-            _ => Err("give `memory`, or `file:` and a directory".to_owned()),
-        }
-    }
 }

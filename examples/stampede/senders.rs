@@ -7,12 +7,11 @@ use examples::{BoxError, Parent, Replica, tell_parent};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use token_store_file::FileStore;
 
 use crate::figures::Figures;
 use crate::kit::{Kit, Login};
 use crate::load::{Part, send};
-use crate::options::{Options, Store};
+use crate::options::Options;
 use crate::target::Target;
 
 pub(crate) enum Senders {
@@ -26,11 +25,7 @@ impl Senders {
         if options.processes == 1 {
             return Ok(Self::This(Arc::new(Target::new(options, login).await?)));
         }
-        match &options.store {
-            Store::Memory => return Err("processes share no memory; give --store file:DIR".into()),
-            // What is wrong with it is told once, and not by each process.
-            Store::File(directory) => drop(FileStore::open(directory)?),
-        }
+        options.store.check_shared().await?;
         let replicas = (1..=options.processes).map(Replica::start);
         let mut replicas = replicas.collect::<io::Result<Vec<_>>>()?;
         ask::<()>(&mut replicas, &login).await?;

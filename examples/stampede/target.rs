@@ -9,14 +9,13 @@ use token_core::endpoint::profile::{Profile, ProfileEndpoint, RefusedToken};
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
 use token_core::http::Origins;
 use token_core::{TokenKey, TokenManager, TokenSet};
-use token_store_file::FileStore;
 use token_testkit::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 use tower_token_refresh::HyperEndpoint;
 
 use crate::adapter::StampedeClient;
 use crate::kit::Login;
 use crate::occasions::{Log, Watched};
-use crate::options::{Adapter, ClientAuthentication, Options, Store};
+use crate::options::{Adapter, ClientAuthentication, Options};
 use crate::profile;
 use crate::sockets::share;
 
@@ -51,12 +50,12 @@ impl Target {
     /// The kit's server if there is a login of it, else the one that the options name.
     pub(crate) async fn new(options: &Options, login: Option<&Login>) -> Result<Self, BoxError> {
         match login {
-            Some(login) => Self::kit(options, login),
+            Some(login) => Self::kit(options, login).await,
             None => Self::other(options).await,
         }
     }
 
-    fn kit(options: &Options, login: &Login) -> Result<Self, BoxError> {
+    async fn kit(options: &Options, login: &Login) -> Result<Self, BoxError> {
         let mut seed = TokenSet::new(login.access_token.as_str()).with_expires_at(login.expires_at);
         // There may be none, or the access token may be in its place.
         if !login.refresh_token.is_empty() && login.refresh_token != login.access_token {
@@ -73,7 +72,7 @@ impl Target {
         };
         let log = Log::default();
         let refused = grants.refused();
-        let (_, client) = client(options, grants, Some(seed), &login.origin, &log)?;
+        let (_, client) = client(options, grants, Some(seed), &login.origin, &log).await?;
         let url = login.api_url.parse()?;
         let method = options.method.clone();
         Ok(Self { client, url, log, echoes: true, refused, method })
@@ -111,7 +110,7 @@ impl Target {
         let origin = format!("{scheme}://{authority}");
         let log = Log::default();
         let refused = grants.refused();
-        let (tokens, client) = client(options, grants, seed(options), &origin, &log)?;
+        let (tokens, client) = client(options, grants, seed(options), &origin, &log).await?;
         tokens.ready().await.map_err(|error| {
             let why = error.refresh_error().map_or(error.to_string(), |cause| told_whole(cause));
             format!(
@@ -153,7 +152,7 @@ fn seed(options: &Options) -> Option<TokenSet> {
     }
 }
 
-fn client(
+async fn client(
     options: &Options,
     grants: Grants,
     seed: Option<TokenSet>,
@@ -169,12 +168,12 @@ fn client(
     match options.adapter {
         Adapter::Tower => {
             let http = HyperEndpoint::new(connector());
-            let tokens = manager(options, http, grants, seed, log)?;
+            let tokens = manager(options, http, grants, seed, log).await?;
             Ok((tokens.clone(), StampedeClient::tower(tokens, origins, profile.as_ref(), sockets)))
         }
         Adapter::Reqwest => {
             let http = ReqwestEndpoint::new(reqwest::Client::builder())?;
-            let tokens = manager(options, http, grants, seed, log)?;
+            let tokens = manager(options, http, grants, seed, log).await?;
             Ok((
                 tokens.clone(),
                 StampedeClient::reqwest(tokens, origins, profile.as_ref(), sockets)?,
@@ -183,7 +182,7 @@ fn client(
     }
 }
 
-fn manager(
+async fn manager(
     options: &Options,
     http: impl HttpEndpoint,
     grants: Grants,
@@ -207,8 +206,5 @@ fn manager(
         Some(seed) => builder.seed(seed),
         None => builder,
     };
-    Ok(match &options.store {
-        Store::Memory => builder.build()?,
-        Store::File(directory) => builder.store(FileStore::open(directory)?).build()?,
-    })
+    Ok(options.store.hold(builder).await?.build()?)
 }

@@ -7,6 +7,7 @@ mod ignored;
 mod kit;
 mod model;
 mod node;
+mod redis;
 mod simulate;
 mod step;
 mod test;

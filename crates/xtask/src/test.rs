@@ -8,6 +8,7 @@ use crate::{
     chaos,
     kit::Kit,
     model, node,
+    redis::Redis,
     step::{Outcome, Step, capture, cargo, run},
     tools,
 };
@@ -57,6 +58,21 @@ pub(crate) const STEPS: &[Step] = &[
                 let line = format!("--processes 8 --requests 50 --rounds 20 --profile {profile}");
                 shared_stampede(&line, 8_000)
             })
+        },
+    },
+    Step {
+        name: "example stampede over Redis, 32 processes of 250 tasks and 100 expiries",
+        run: || {
+            let redis = Redis::start()?;
+            let line = "--processes 32 --requests 250 --rounds 100";
+            stampede(line, &redis.url(), 800_000)
+        },
+    },
+    Step {
+        name: "example replicas over Redis",
+        run: || {
+            let redis = Redis::start()?;
+            run(cargo("run --release --example replicas -- --store").arg(redis.url()))
         },
     },
     Step {
