@@ -10,7 +10,8 @@
 //!
 //! Another's intent is left alone until its request must be over (`present.rs`); a token whose outcome is unknown is
 //! presented again by the rule of its server (`unknown_outcome.rs`); a store that fell back is repaired, and nothing is sent
-//! before everybody has had the time to do so (`settle.rs`).
+//! before everybody has had the time to do so (`settle.rs`). Where an exchange uses nothing up, processes take turns in the
+//! same way (`turn.rs`).
 
 mod action;
 mod backoff;
@@ -18,6 +19,7 @@ mod bucket;
 mod by_hand;
 mod change;
 mod commit;
+mod decide;
 mod failure;
 mod flight;
 mod log_in;
