@@ -46,6 +46,7 @@ pub(crate) mod jwt;
 mod oauth;
 #[cfg(feature = "profile")]
 pub mod profile;
+mod refusal;
 mod retry_after;
 mod with_bearer;
 

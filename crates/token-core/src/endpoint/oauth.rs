@@ -12,7 +12,8 @@ use crate::refresher::{RefreshError, Refresher, Spends};
 use crate::secret::Secret;
 use crate::token::TokenSet;
 
-use super::answer::{code, read, refused_login};
+use super::answer::{code, read};
+use super::refusal::refused_login;
 use super::{ClientAuth, HttpEndpoint};
 
 /// A token endpoint of RFC 6749, asked by one of its grants.

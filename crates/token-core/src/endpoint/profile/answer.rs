@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use super::super::answer::{PAGE, is_page, refused, refused_login};
+use super::super::answer::{PAGE, is_page};
+use super::super::refusal::{refused, refused_login};
 use super::super::retry_after::{answered_at, retry_after};
 use super::condition::Expected;
 use super::description::{AnswerRule, Ask, Description, Refusal};
