@@ -6,11 +6,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::runtime::Handle;
 
 use crate::days_left::days_between;
-use crate::endpoint::jwt;
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::protocol::{Demand, Warning, cannot_refresh, logs_in, warning};
-use crate::record::{Record, State as RecordState};
+use crate::record::State as RecordState;
 use crate::store::Stamp;
 use crate::token::TokenSet;
 
@@ -67,9 +66,7 @@ impl Inner {
         let Some(known) = state.replica.known() else { return wait(longest) };
         let spends = |tokens: Option<&TokenSet>| self.refresher.spends(tokens);
         let (before, warned) = (self.settings.warn_before, state.warned);
-        let issued = as_issued(&known.record);
-        let record = issued.as_ref().unwrap_or(&known.record);
-        match warning(record, &spends, before, warned, now.wall()) {
+        match warning(&known.record, &spends, before, warned, now.wall()) {
             Warning::Now { ends, warned } => {
                 state.warned = Some(warned);
                 return Plan::Warn(ends_soon(ends, now.wall()));
@@ -124,15 +121,6 @@ impl Inner {
         }
         news
     }
-}
-
-/// The record of an access token alone that is a JWT and was issued before it was brought here: what is a part of its life
-/// counts from then, and not from the last start of a process.
-fn as_issued(record: &Record) -> Option<Record> {
-    let access =
-        record.tokens.access_token().filter(|_| record.tokens.refresh_token().is_none())?;
-    let issued = jwt::issued(access.expose_secret())?;
-    (issued < record.obtained_at).then(|| Record { obtained_at: issued, ..record.clone() })
 }
 
 fn ends_soon(ends: Duration, now: Duration) -> Event {

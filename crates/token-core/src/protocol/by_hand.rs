@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::endpoint::jwt;
 use crate::record::{Record, State};
 use crate::refresher::Spends;
 use crate::token::TokenSet;
@@ -59,7 +60,7 @@ pub(crate) fn warning(
     now: Duration,
 ) -> Warning {
     let Some(ends) = ends(record, spends).filter(|ends| *ends > now) else { return Warning::Never };
-    let life = ends.saturating_sub(record.obtained_at);
+    let life = ends.saturating_sub(begins(record));
     let before = warn_before.unwrap_or_else(|| DEFAULT_WARN_BEFORE.min(life / DEFAULT_WARN_PART));
     if before.is_zero() {
         return Warning::Never;
@@ -77,6 +78,14 @@ pub(crate) fn warning(
         );
     }
     Warning::Now { ends, warned: (record.version, stage) }
+}
+
+/// When (wall) the life of these tokens began. Of an access token alone that is a JWT it is when that was issued: it may have
+/// been brought here at every start of a process.
+fn begins(record: &Record) -> Duration {
+    let alone = record.tokens.access_token().filter(|_| record.tokens.refresh_token().is_none());
+    let issued = alone.and_then(|access| jwt::issued(access.expose_secret()));
+    issued.unwrap_or(record.obtained_at).min(record.obtained_at)
 }
 
 #[cfg(test)]
