@@ -2,8 +2,6 @@
 
 use std::error::Error as StdError;
 use std::fmt::{Debug, Display};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
@@ -15,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use integration_tests::{ApiClient, BoxError, Gate, GatedStore, Kit, poll_once, soon, whole};
+use integration_tests::{ApiClient, BoxError, Gate, GatedStore, Kit, Log, poll_once, soon, whole};
 use reqwest_token_refresh::ReqwestEndpoint;
 use token_core::clock::ManualClock;
 use token_core::endpoint::{ClientAuth, HttpEndpoint, TokenEndpoint};
@@ -103,31 +101,6 @@ impl Watch {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().map_or(Ok(0), |mut log| log.write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn log_everything() -> Log {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .init();
-    log
-}
-
 /// A token endpoint over HTTP/2, whose library logs every frame.
 fn http2() -> HyperEndpoint<Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>>
 {
@@ -158,7 +131,7 @@ impl HttpEndpoint for Mirror {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_a_log_or_in_anything_that_can_be_printed() {
-    let log = log_everything();
+    let log = Log::of_this_process();
     let mut watch = Watch::default();
     watch.hide("client secret", CLIENT_SECRET);
     watch.hide_tokens();
@@ -296,7 +269,7 @@ async fn no_secret_is_in_a_log_or_in_anything_that_can_be_printed() {
     let future = kit.layer(&waiting).layer(inner).call(request);
     watch.debug("a request on the way", &future);
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for expected in
         ["access token refreshed", "refresh failed", "login needed", "tokens changed by hand", "h2"]
     {

@@ -2,54 +2,17 @@
 
 use std::error::Error as StdError;
 use std::fmt::{Debug, Write as _};
-use std::io::Write;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use integration_tests::poll_once;
+use integration_tests::{Log, poll_once};
 use token_core::store::MemoryStore;
 use token_core::{TokenManager, TokenSet};
 use token_testkit::{DEFAULT_PASSWORD, DEFAULT_USER, Fault};
-use tracing::Level;
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::adapter::{Adapter, talkative};
 use crate::api::{self, User};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().map_or(Ok(0), |mut log| log.write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// What this thread logs from now on, as much as there is, that of the `log` crate as well.
-    fn of_this_thread() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::TRACE)
-            .with_span_events(FmtSpan::FULL)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, subscriber.set_default())
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
-    }
-}
 
 /// All that anybody was told.
 #[derive(Default)]
@@ -106,7 +69,7 @@ fn ended(user: &User) -> TokenManager {
 // One thread: the log is this thread's.
 #[tokio::test]
 async fn a_refresh_token_in_the_query_is_in_no_error_no_status_no_event_and_no_log() {
-    let (log, _guard) = Log::of_this_thread();
+    let log = Log::of_this_thread();
     let mut told = Told::default();
     for adapter in Adapter::ALL {
         let user = User::new(api::NOCTURNA, adapter);

@@ -1,11 +1,9 @@
 //! tower-http's tracing shows no token, above us or below.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use bytes::Bytes;
 use http::HeaderName;
 use http_body_util::Full;
+use integration_tests::Log;
 use token_core::http::Scheme;
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::classify::{ServerErrorsAsFailures, SharedClassifier};
@@ -13,19 +11,6 @@ use tower_http::trace::{DefaultMakeSpan, DefaultOnRequest, DefaultOnResponse, Tr
 use tracing::Level;
 
 use crate::support::{Echo, http1};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().map_or(Ok(0), |mut log| log.write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 type Talkative = TraceLayer<SharedClassifier<ServerErrorsAsFailures>>;
 
@@ -40,16 +25,7 @@ fn trace() -> Talkative {
 // One thread: the log is this thread's.
 #[tokio::test]
 async fn no_token_in_the_log_at_trace() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(Level::TRACE)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let log = Log::of_this_thread();
     let echo = Echo::start().await;
     let mut secrets = vec![echo.tokens.cached().unwrap()];
     let stack =
@@ -63,7 +39,7 @@ async fn no_token_in_the_log_at_trace() {
     assert_eq!(service.ready().await.unwrap().call(request).await.unwrap().status(), 401);
     secrets.push(echo.tokens.cached().unwrap());
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     for expected in ["started processing request", "Sensitive", "x-own-token", "\"authorization\""]
     {
         assert!(log.contains(expected), "the log is worth looking at: {expected}");

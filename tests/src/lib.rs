@@ -3,6 +3,7 @@
 
 mod client;
 mod kit;
+mod log;
 mod oidc;
 mod store;
 mod wait;
@@ -11,6 +12,7 @@ pub use self::client::{
     Answer, ApiClient, HoldAnswer, Layered, Sends, TestBody, Wire, empty, whole,
 };
 pub use self::kit::{Gate, Gated, Http, Kit};
+pub use self::log::Log;
 pub use self::oidc::OidcProvider;
 pub use self::store::GatedStore;
 pub use self::wait::{event, poll_once, soon, until, waiting};
