@@ -16,36 +16,8 @@ fn trio() -> (Server, Server, Server) {
     let (master, replica) = (Server::start(), Server::start());
     replica.follow(&master);
     let sentinel = Server::sentinel_of(&master, &[]);
-    until_it_knows(&sentinel, &replica);
+    sentinel.until_it_knows(&replica);
     (master, replica, sentinel)
-}
-
-fn until_it_knows(sentinel: &Server, replica: &Server) {
-    let start = Instant::now();
-    loop {
-        let replicas: Vec<Vec<String>> = sentinel.ask(&["SENTINEL", "REPLICAS", "mymaster"]);
-        let port = replica.port().to_string();
-        // It may be promoted once it has told of itself.
-        let known = |fields: &Vec<String>| {
-            fields.contains(&port)
-                && fields.windows(2).any(|pair| pair == ["master-link-status", "ok"])
-        };
-        if replicas.iter().any(known) {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{replicas:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn until_it_names(sentinel: &Server, server: &Server) {
-    let start = Instant::now();
-    let address =
-        || -> (String, u16) { sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "mymaster"]) };
-    while address().1 != server.port() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it names {:?}", address());
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 fn url(hosts: &str) -> String {
@@ -90,7 +62,7 @@ async fn a_store_follows_a_failover_after_a_crash() {
     let store = open(&sentinel).await;
     let first = put(&store, true).await;
     master.kill();
-    until_it_names(&sentinel, &replica);
+    sentinel.until_it_names(&replica);
     let start = Instant::now();
     let (found, provenance) = loop {
         match store.load(&grant("billing-api")).await {
@@ -110,7 +82,7 @@ async fn a_store_follows_a_failover_by_hand() {
     let store = open(&sentinel).await;
     put(&store, true).await;
     let () = sentinel.ask(&["SENTINEL", "FAILOVER", "mymaster"]);
-    until_it_names(&sentinel, &replica);
+    sentinel.until_it_names(&replica);
     // The old master is there all the time, and becomes a replica.
     let last = put(&store, true).await;
     replica.until("replication", |info| info.contains("role:master"));

@@ -7,7 +7,6 @@ mod ignored;
 mod kit;
 mod model;
 mod node;
-mod redis;
 mod simulate;
 mod step;
 mod test;

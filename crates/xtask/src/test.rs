@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
+use redis_servers::Server;
 use serde::Deserialize;
 
 use crate::{
     chaos,
     kit::Kit,
     model, node,
-    redis::Redis,
     step::{Outcome, Step, capture, cargo, run},
     tools,
 };
@@ -63,7 +63,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "example stampede over Redis, 32 processes of 250 tasks and 100 expiries",
         run: || {
-            let redis = Redis::start()?;
+            let redis = Server::start();
             let line = "--processes 32 --requests 250 --rounds 100";
             stampede(line, &redis.url(), 800_000)
         },
@@ -71,7 +71,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "example replicas over Redis",
         run: || {
-            let redis = Redis::start()?;
+            let redis = Server::start();
             run(cargo("run --release --example replicas -- --store").arg(redis.url()))
         },
     },

@@ -1,10 +1,15 @@
 //! A cluster of three masters, with or without a replica each.
 
-use super::Server;
+use crate::Server;
 
-pub(crate) struct Cluster {
-    pub(crate) masters: Vec<Server>,
-    pub(crate) replicas: Vec<Server>,
+/// Three masters, each with a third of the slots.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Cluster {
+    /// In the order of their slots.
+    pub masters: Vec<Server>,
+    /// One for each master, or none.
+    pub replicas: Vec<Server>,
 }
 
 const OPTIONS: [&str; 6] = [
@@ -19,8 +24,15 @@ const OPTIONS: [&str; 6] = [
 const SLOTS: [(&str, &str); 3] = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
 
 impl Cluster {
-    pub(crate) fn start(with_replicas: bool) -> Self {
-        let node = || Server::with(&OPTIONS);
+    /// Starts one, with or without a replica for each master.
+    pub fn start(with_replicas: bool) -> Self {
+        Self::with(with_replicas, &[])
+    }
+
+    /// With further options for each node.
+    pub fn with(with_replicas: bool, options: &[&str]) -> Self {
+        let options: Vec<&str> = OPTIONS.iter().chain(options).copied().collect();
+        let node = || Server::with(&options);
         let masters: Vec<Server> = SLOTS.iter().map(|_| node()).collect();
         for (n, (master, (first, last))) in masters.iter().zip(SLOTS).enumerate() {
             let () = master.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]);
@@ -45,12 +57,13 @@ impl Cluster {
         cluster
     }
 
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Server> {
+    /// All of them, the masters first.
+    pub fn nodes(&self) -> impl Iterator<Item = &Server> {
         self.masters.iter().chain(&self.replicas)
     }
 
     /// Waits until all know all.
-    pub(crate) fn until_whole(&self) {
+    pub fn until_whole(&self) {
         let known = format!("cluster_known_nodes:{}\r", self.nodes().count());
         for node in self.nodes() {
             node.until_answer(&["CLUSTER", "INFO"], |info| {
@@ -60,19 +73,19 @@ impl Cluster {
     }
 
     /// With the first master as the only node that is named.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis+cluster://127.0.0.1:{}", self.masters[0].port())
     }
 
     /// With all nodes.
-    pub(crate) fn whole_url(&self) -> String {
+    pub fn whole_url(&self) -> String {
         let hosts: Vec<String> =
             self.nodes().map(|node| format!("127.0.0.1:{}", node.port())).collect();
         format!("redis+cluster://{}", hosts.join(","))
     }
 
     /// Which master has a key of this grant, and the key.
-    pub(crate) fn owner(&self, grant: &str) -> Option<(usize, String)> {
+    pub fn owner(&self, grant: &str) -> Option<(usize, String)> {
         self.masters.iter().enumerate().find_map(|(n, master)| {
             let keys: Vec<String> = master.ask(&["KEYS", "*}"]);
             let key = keys.into_iter().find(|key| {
