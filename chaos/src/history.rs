@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mark::Mark;
 use crate::record::{Record, Version};
+use crate::server_fault::ServerFault;
 use crate::step::Step;
 use crate::time::At;
 
@@ -34,7 +35,11 @@ pub(crate) enum What {
     SignedIn {
         family: u64,
         refresh: Mark,
+        /// There was a record, and the store has not had one for long enough for anybody to bring it back.
+        forgotten: bool,
     },
+    /// Something was done to the servers of a place, from `began` on, and is over.
+    Injected(Injected),
 
     // What a process tells.
     Ready,
@@ -94,6 +99,25 @@ pub(crate) enum What {
         stored: bool,
     },
     Event(Heard),
+}
+
+/// What was done to the servers of a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Injected {
+    pub(crate) place: u32,
+    pub(crate) fault: ServerFault,
+    pub(crate) began: At,
+    /// Whether the place could not be used meanwhile, and if by one host only, by which.
+    pub(crate) out: Option<Option<u32>>,
+    /// From when on what was acknowledged, until all was over, may be lost.
+    pub(crate) lost_since: Option<At>,
+}
+
+impl Injected {
+    /// Whether the place has this grant, of so many places.
+    pub(crate) fn is_of(&self, grant: u32, places: u32) -> bool {
+        self.place == grant % places.max(1)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,11 @@ mod request;
 #[cfg(unix)]
 mod run;
 #[cfg(unix)]
+mod server_fault;
+#[cfg(unix)]
 mod step;
+#[cfg(unix)]
+mod stores;
 #[cfg(unix)]
 mod time;
 
@@ -54,9 +58,12 @@ fn whole_run(options: &options::Run) -> Result<(), Box<dyn std::error::Error + S
     let folder = format!("chaos-{}", std::process::id());
     let directory = std::env::current_exe()?.with_file_name(folder);
     let outcome = run::run(options, seed, &directory)?;
-    let findings = check::check(&outcome, options.protocol == options::Protocol::Intent);
-    report::print(options, seed, &outcome, &findings);
-    let Some(failure) = report::failure(options, &findings) else {
+    let (ours, control) = (outcome.part(options.grants, false), outcome.part(options.grants, true));
+    let outcome = ours;
+    let findings = check::check(&outcome, true);
+    let control = (options.control > 0).then(|| check::check(&control, false));
+    report::print(options, seed, &outcome, &findings, control.as_ref());
+    let Some(failure) = report::failure(&findings, control.as_ref()) else {
         std::fs::remove_dir_all(&directory)?;
         return Ok(());
     };

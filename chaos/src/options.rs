@@ -1,11 +1,8 @@
 //! The command line.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use token_core::store::StoreError;
-use token_store_file::FileStore;
 
 /// Kills and stops processes that share a store, and checks all that they did.
 #[derive(Debug, Parser)]
@@ -30,21 +27,26 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t = Store::File)]
     pub(crate) store: Store,
 
-    /// How the processes agree who refreshes.
-    #[arg(long, value_enum, default_value_t = Protocol::Intent)]
-    pub(crate) protocol: Protocol,
-
-    /// How many processes are killed at least: the run goes on until each step was met by a kill and by a stop.
+    /// How many processes are killed at least: the run goes on until each step was met by a kill and by a stop, and all has been
+    /// done to the servers that can be.
     #[arg(long, default_value_t = 200)]
     pub(crate) kills: u64,
 
-    /// How many processes run at a time.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(2..=64))]
+    /// How many failovers Sentinels make at least.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) failovers: u64,
+
+    /// How many processes run at a time. Over Redis they belong to four hosts in turn.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=64))]
     pub(crate) processes: u32,
 
     /// How many grants they share.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) grants: u32,
+
+    /// How many further grants they share by a lock that ends by itself, as people write it by hand: it must lose some of them. 0: none.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub(crate) control: u32,
 
     /// The seed of what is done to whom and when. The processes' own races it cannot repeat. Default: a random one.
     #[arg(long)]
@@ -60,52 +62,31 @@ pub(crate) struct Replica {
     #[arg(long)]
     pub(crate) id: u32,
     #[arg(long)]
-    pub(crate) directory: PathBuf,
-    #[arg(long)]
     pub(crate) origin: String,
     #[arg(long, value_enum)]
     pub(crate) store: Store,
-    #[arg(long, value_enum)]
-    pub(crate) protocol: Protocol,
+    /// Where records are kept: each grant in the place that is its number's, in turn.
+    #[arg(long, required = true)]
+    pub(crate) place: Vec<String>,
     #[arg(long)]
     pub(crate) grants: u32,
+    #[arg(long)]
+    pub(crate) control: u32,
 }
 
-/// The stores, by their words. This is the one place that knows them.
+/// The stores, by their words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Store {
     /// Files of one directory.
     File,
-}
-
-impl Store {
-    pub(crate) fn open(self, directory: &Path) -> Result<FileStore, StoreError> {
-        match self {
-            Self::File => FileStore::open(directory),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Protocol {
-    /// Token-core's: an intent, a fence by generation, a quarantine.
-    Intent,
-    /// What people write by hand: a lock that ends by itself, and tokens that are written blindly. It must lose grants.
-    TtlLock,
+    /// A server, three servers with Sentinels, and a cluster, each with a third of the grants.
+    Redis,
+    /// Three times three servers with Sentinels.
+    RedisSentinel,
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        word(self, f)
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
     }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        word(self, f)
-    }
-}
-
-fn word(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    f.write_str(value.to_possible_value().as_ref().map_or("", |value| value.get_name()))
 }

@@ -6,30 +6,37 @@ use serde_json::json;
 
 use crate::check::Findings;
 use crate::check::losses::Cause;
-use crate::options::{Protocol, Run};
+use crate::options::Run;
 use crate::run::Outcome;
 use crate::run::plan::Manner;
 use crate::step::Step;
 use crate::time::takeover_bound;
 
-const CAUSES: [(Cause, &str, &str); 7] = [
+const CAUSES: [(Cause, &str, &str); 8] = [
     (Cause::Avoidable, "avoidable", "avoidable losses"),
     (Cause::Crashed, "w_crashed", "W: holder died before its answer was stored"),
     (Cause::AnswerLost, "w_answer_lost", "W: answer lost on its way"),
     (Cause::Paused, "p_paused", "P: holder stood still too long"),
     (Cause::PausedSending, "p_paused_sending", "P: stood still while it sent"),
+    (Cause::StoreFell, "f_store_fell", "F: the store lost it, and who knew it died"),
     (Cause::ServerLate, "server_late", "server slower than it promises"),
     (Cause::Superseded, "superseded", "no loss: login meanwhile"),
 ];
 
-/// Prints what the run has shown.
-pub(crate) fn print(options: &Run, seed: u64, outcome: &Outcome, findings: &Findings) {
+/// Prints what the run has shown. `control`: of the grants that a lock shares that ends by itself.
+pub(crate) fn print(
+    options: &Run,
+    seed: u64,
+    outcome: &Outcome,
+    findings: &Findings,
+    control: Option<&Findings>,
+) {
     if options.json {
-        println!("{}", line(options, seed, outcome, findings));
+        println!("{}", line(options, seed, outcome, findings, control));
         return;
     }
     let row = |what: &str, value: String| println!("| {what:<44} | {value:>14} |");
-    println!("| {:<44} | {:>14} |", format!("{} store, {}", options.store, options.protocol), "");
+    println!("| {:<44} | {:>14} |", format!("{} store", options.store), "");
     println!("|{:-<46}|{:->15}:|", "", "");
     row("seed", seed.to_string());
     row("seconds", format!("{:.0}", outcome.took.as_secs_f64()));
@@ -39,6 +46,10 @@ pub(crate) fn print(options: &Run, seed: u64, outcome: &Outcome, findings: &Find
         "steps met by a kill, by a stop",
         format!("{}, {}", steps(outcome, Manner::Kill), steps(outcome, Manner::Stop)),
     );
+    for (fault, times) in &outcome.server_faults {
+        row(&format!("servers: {fault}"), times.to_string());
+    }
+    row("failovers by Sentinels", outcome.failovers.to_string());
     row("refreshes", findings.refreshes.to_string());
     row(
         "presentations per generation: max, mean",
@@ -60,21 +71,40 @@ pub(crate) fn print(options: &Run, seed: u64, outcome: &Outcome, findings: &Find
         format!("{:.2}", findings.starved.as_secs_f64()),
     );
     row("violations", findings.violations.len().to_string());
+    if let Some(control) = control {
+        row("control, a lock that ends: refreshes", control.refreshes.to_string());
+        row("control: avoidable losses", loss(control, Cause::Avoidable).to_string());
+        for (cause, _, what) in CAUSES.iter().filter(|(cause, ..)| *cause != Cause::Avoidable) {
+            if loss(control, *cause) > 0 {
+                row(&format!("control: {what}"), loss(control, *cause).to_string());
+            }
+        }
+    }
 }
 
-fn line(options: &Run, seed: u64, outcome: &Outcome, findings: &Findings) -> serde_json::Value {
-    let losses: serde_json::Map<_, _> = CAUSES
-        .into_iter()
-        .map(|(cause, name, _)| (name.to_owned(), loss(findings, cause).into()))
-        .collect();
+fn line(
+    options: &Run,
+    seed: u64,
+    outcome: &Outcome,
+    findings: &Findings,
+    control: Option<&Findings>,
+) -> serde_json::Value {
+    let losses = |findings: &Findings| -> serde_json::Map<_, _> {
+        let named = CAUSES.into_iter();
+        named.map(|(cause, name, _)| (name.to_owned(), loss(findings, cause).into())).collect()
+    };
+    let faults = outcome.server_faults.iter();
+    let faults: serde_json::Map<_, _> =
+        faults.map(|(fault, times)| (fault.to_string(), (*times).into())).collect();
     let seconds = |times: &[Duration], part| quantile(times, part).map(|time| time.as_secs_f64());
     json!({
         "store": options.store.to_string(),
-        "protocol": options.protocol.to_string(),
         "seed": seed,
         "seconds": outcome.took.as_secs_f64(),
         "kills": outcome.kills,
         "stops": outcome.stops,
+        "server_faults": faults,
+        "failovers": outcome.failovers,
         "starved_max_seconds": findings.starved.as_secs_f64(),
         "steps_killed": steps(outcome, Manner::Kill),
         "steps_stopped": steps(outcome, Manner::Stop),
@@ -82,27 +112,27 @@ fn line(options: &Run, seed: u64, outcome: &Outcome, findings: &Findings) -> ser
         "refreshes": findings.refreshes,
         "presentations_max": findings.presentations_max,
         "presentations_mean": findings.presentations_mean,
-        "losses": losses,
+        "losses": losses(findings),
         "takeovers": findings.takeovers.len(),
         "takeover_p50": seconds(&findings.takeovers, 0.5),
         "takeover_p99": seconds(&findings.takeovers, 0.99),
         "takeover_bound": takeover_bound().as_secs_f64(),
         "wait_max": seconds(&findings.waits, 1.0),
         "violations": findings.violations.len(),
+        "control_refreshes": control.map(|control| control.refreshes),
+        "control_losses": control.map(losses),
     })
 }
 
 /// Why the run has failed; `None` if it has not.
-pub(crate) fn failure(options: &Run, findings: &Findings) -> Option<String> {
-    match options.protocol {
-        Protocol::Intent if findings.violations.is_empty() => None,
-        Protocol::Intent => Some(format!("{} violations", findings.violations.len())),
-        Protocol::TtlLock if loss(findings, Cause::Avoidable) > 0 => None,
-        Protocol::TtlLock => Some(
-            "a lock that ends by itself has lost nothing: nobody would see it if ours did"
-                .to_owned(),
-        ),
+pub(crate) fn failure(findings: &Findings, control: Option<&Findings>) -> Option<String> {
+    if !findings.violations.is_empty() {
+        return Some(format!("{} violations", findings.violations.len()));
     }
+    let blind = control.is_some_and(|control| loss(control, Cause::Avoidable) == 0);
+    blind.then(|| {
+        "a lock that ends by itself has lost nothing: nobody would see it if ours did".to_owned()
+    })
 }
 
 fn loss(findings: &Findings, cause: Cause) -> u64 {

@@ -30,6 +30,13 @@ pub(crate) fn takeover_bound() -> Duration {
     quarantine() + Duration::from_secs(1) + ACCESS_LIFETIME.mul_f64(0.04)
 }
 
+/// How long somebody who knows more than a store that fell back may take to say so: one poll of a store that tells nothing, one
+/// answer that does not come, and the write.
+pub(crate) const REPAIR: Duration = Duration::from_secs(2);
+
+/// After so long a record that a store has lost is brought back by nobody.
+pub(crate) const FORGOTTEN: Duration = Duration::from_secs(5);
+
 /// The longest that a caller may wait: one quarantine and one exchange of its own, each with the store's deadline on both
 /// sides, and this twice, for a caller asks again when what it waited for was overtaken.
 pub(crate) fn longest_wait() -> Duration {

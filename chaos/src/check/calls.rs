@@ -22,8 +22,8 @@ pub(super) fn check(
     let mut had: HashMap<(u32, u32), Vec<(At, Version)>> = HashMap::new();
     let mut waited =
         |process: u32, grant, began: At, ended: At, violations: &mut Vec<Violation>| {
-            let stood = past.lives.get(&process).map(|life| life.stood(began, ended));
-            let wait = ended.since(began).saturating_sub(stood.unwrap_or_default());
+            let wait =
+                ended.since(began).saturating_sub(past.delayed(process, grant, began, ended));
             waits.push(wait);
             if wait > longest_wait() {
                 violations.push(Violation {

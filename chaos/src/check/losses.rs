@@ -24,6 +24,8 @@ pub(crate) enum Cause {
     Paused,
     /// P: who presented the token again stood still between its last look at the clock and the network.
     PausedSending,
+    /// F: the store has lost it, and nobody who knew it had the time to bring it back.
+    StoreFell,
     /// The server went on with a request for longer after its sender was gone than it promises: the machine is too slow.
     ServerLate,
     /// No loss: somebody had logged in meanwhile.
@@ -31,7 +33,11 @@ pub(crate) enum Cause {
 }
 
 /// Finds the cause of each, in the order of the revocations.
-pub(super) fn all(past: &Past, chains: &[Chain], violations: &mut Vec<Violation>) -> Vec<Cause> {
+pub(super) fn all(
+    past: &Past,
+    chains: &HashMap<u32, Chain>,
+    violations: &mut Vec<Violation>,
+) -> Vec<Cause> {
     let mut decided: Vec<(At, Decision, &Shown)> = past
         .shown
         .iter()
@@ -72,14 +78,14 @@ pub(super) fn all(past: &Past, chains: &[Chain], violations: &mut Vec<Violation>
 /// `token` is the live one, which `holder` was issued; `shown` presented its predecessor again, at `at`.
 fn cause(
     past: &Past,
-    chains: &[Chain],
+    chains: &HashMap<u32, Chain>,
     shown: &Shown,
     at: At,
     token: Mark,
     holder: &Exchange,
 ) -> Cause {
     let again = &past.exchanges[shown.exchange];
-    let Some(chain) = chains.get(again.grant as usize) else { return Cause::Avoidable };
+    let Some(chain) = chains.get(&again.grant) else { return Cause::Avoidable };
     let sent = again.sending.unwrap_or(again.began);
     if was_superseded(past, chain, shown.family, at) {
         return Cause::Superseded;
@@ -94,15 +100,31 @@ fn cause(
     }
     let intent = past.intent(holder).map_or(holder.began, |intent| intent.began);
     // Who had all the time that it may take, and did not store what it had, is not excused by how it ended.
-    let had_its_time = |until: At| past.ran(holder, intent, until) > quarantine();
-    let paused =
-        past.stood(holder.process, intent, sent) || past.store_stood(again.grant, intent, sent);
+    let had_its_time =
+        |until: At| past.ran(holder.process, holder.grant, intent, until) > quarantine();
+    let paused = past.held_up(holder.process, holder.grant, intent, sent);
     let held_out = if paused && !had_its_time(sent) { Cause::Paused } else { Cause::Avoidable };
-    let stored = chain.first_with(token);
-    if let Some(place) = stored.filter(|place| chain.in_by(past, *place) <= at) {
-        // Stored over the intent of who presents it again, too late to keep that one from it?
+    // Where it was stored: once, or again by whoever brought it back.
+    let stored: Vec<usize> = chain
+        .writes(past)
+        .filter(|(place, write)| write.record.refresh == Some(token) && chain.in_by(*place) <= at)
+        .map(|(place, _)| place)
+        .collect();
+    if let (Some(first), Some(last)) = (stored.first(), stored.last()) {
         let over = past.intent(again).and_then(|intent| chain.place(intent.stamp));
-        return if over.is_some_and(|over| over < place) { held_out } else { Cause::Avoidable };
+        if over.is_some_and(|over| stored.iter().any(|one| chain.builds_upon(past, over, *one))) {
+            return Cause::Avoidable;
+        }
+        let fall = past.may_have_lost(again.grant, chain.in_by(*last));
+        if let Some(fall) = fall.filter(|fall| fall.began <= sent) {
+            let version = chain.write(past, *last).record.version;
+            // Who presents it again before others have had the time is not excused by that.
+            let until = sent.max(fall.over.after(quarantine()));
+            let could = past.could_bring_back(again.grant, version, fall.over, until);
+            return if could { Cause::Avoidable } else { Cause::StoreFell };
+        }
+        // Stored over the intent of who presents it again, too late to keep that one from it?
+        return if over.is_some_and(|over| over < *first) { held_out } else { Cause::Avoidable };
     }
     let gave_up = |end: &ExchangeEnd| !matches!(end, ExchangeEnd::Tokens { .. });
     match &holder.end {
@@ -129,9 +151,10 @@ fn was_superseded(past: &Past, chain: &Chain, family: u64, at: At) -> bool {
         chain.first_with(*refresh)
     };
     let Some(own) = first_of(family) else { return true };
-    past.families.keys().filter(|other| **other > family).any(|other| {
-        first_of(*other).is_some_and(|place| place > own && chain.in_by(past, place) <= at)
-    })
+    past.families
+        .keys()
+        .filter(|other| **other > family)
+        .any(|other| first_of(*other).is_some_and(|place| place > own && chain.in_by(place) <= at))
 }
 
 /// Whether this entry belongs to what a person needs to see of a loss.

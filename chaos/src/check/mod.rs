@@ -14,6 +14,8 @@ mod chain;
 pub(crate) mod losses;
 mod past;
 mod presented;
+mod repairs;
+mod servers;
 pub(crate) mod story;
 mod takeovers;
 #[cfg(test)]
@@ -72,6 +74,8 @@ pub(crate) enum Rule {
     LongWait,
     /// No family is revoked while its live refresh token is in the store or in a process that runs.
     AvoidableLoss,
+    /// What the store has lost is brought back by whoever knows it.
+    NotBroughtBack,
     /// The run itself: processes that end by themselves, steps that are never met, grants that do not recover.
     Run,
 }
@@ -79,7 +83,7 @@ pub(crate) enum Rule {
 /// Holds the history against every rule. `intents`: whether the protocol under test promises to keep them; else only the
 /// losses are looked at.
 pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
-    let past = Past::new(&outcome.entries, &outcome.requests);
+    let past = Past::new(&outcome.entries, &outcome.requests, outcome.servers);
     let mut violations = Vec::new();
     for fault in &outcome.faults {
         violations.push(Violation {
@@ -101,12 +105,13 @@ pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
             to: past.end,
         });
     }
-    let chains = chain::all(&past, &outcome.last, &mut violations);
+    let chains = chain::all(&past, &outcome.entries, &outcome.last, &mut violations);
     chain::loads(&past, &chains, &outcome.entries, &mut violations);
     let revocations = losses::all(&past, &chains, &mut violations);
     if intents {
         presented::check(&past, &chains, &outcome.entries, &mut violations);
         answers::check(&past, &chains, &mut violations);
+        repairs::check(&past, &outcome.entries, &mut violations);
     }
     let waits = calls::check(&past, &outcome.entries, &mut violations);
     let mut counts: HashMap<_, u64> = HashMap::new();

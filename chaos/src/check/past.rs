@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::history::{Entry, ExchangeEnd, SwapEnd, What};
+use crate::history::{Entry, ExchangeEnd, Found, Heard, SwapEnd, What};
 use crate::mark::Mark;
-use crate::record::{Record, State};
+use crate::record::{Record, State, Version};
 use crate::request::{Decision, Request};
-use crate::time::At;
+use crate::run::host;
+use crate::time::{At, REPAIR, quarantine};
+
+use super::servers::{Fall, Servers};
 
 /// One process.
 #[derive(Debug, Default)]
@@ -21,8 +24,7 @@ pub(super) struct Life {
 impl Life {
     /// For how long it stood still within this time.
     pub(super) fn stood(&self, from: At, to: At) -> Duration {
-        let within = |(stop, go): &(At, At)| (*go.min(&to)).since(*stop.max(&from));
-        self.stops.iter().map(within).sum()
+        overlap(&self.stops, from, to)
     }
 }
 
@@ -76,8 +78,11 @@ pub(super) struct Past {
     pub(super) by_stamp: HashMap<Mark, usize>,
     /// The writes of each process to each grant.
     by_writer: HashMap<(u32, u32), Vec<usize>>,
-    /// When somebody stood still within a write to a grant.
+    /// When somebody stood still within a write to a grant, with the store's lock.
     blocked: HashMap<u32, Vec<(At, At)>>,
+    pub(super) servers: Servers,
+    /// The versions that each process came to know of each grant, by grant: when, and ever higher ones.
+    known: HashMap<u32, HashMap<u32, Vec<(At, Version)>>>,
     pub(super) exchanges: Vec<Exchange>,
     pub(super) shown: Vec<Shown>,
     /// The grant of each family, and the refresh token that it began with.
@@ -90,13 +95,16 @@ pub(super) struct Past {
 }
 
 impl Past {
-    pub(super) fn new(entries: &[Entry], requests: &[Request]) -> Self {
+    /// `servers`: how many places there are that servers keep; 0 where the store is of files.
+    pub(super) fn new(entries: &[Entry], requests: &[Request], servers: u32) -> Self {
         let mut past = Self {
             lives: HashMap::new(),
             writes: Vec::new(),
             by_stamp: HashMap::new(),
             by_writer: HashMap::new(),
             blocked: HashMap::new(),
+            servers: Servers::new(servers),
+            known: HashMap::new(),
             exchanges: Vec::new(),
             shown: Vec::new(),
             families: HashMap::new(),
@@ -112,16 +120,10 @@ impl Past {
             // Who was killed while it stood stands no more.
             let end = life.killed.unwrap_or(past.end);
             life.stops.iter_mut().for_each(|(_, go)| *go = (*go).min(end));
-            life.stops.sort_unstable();
-            life.stops.dedup_by(|(stop, go), (_, until)| {
-                let overlaps = *stop <= *until;
-                if overlaps {
-                    *until = (*until).max(*go);
-                }
-                overlaps
-            });
+            join(&mut life.stops);
         }
-        for write in &past.writes {
+        // Files are written under a lock, which who stands still does not let go.
+        for write in past.writes.iter().filter(|_| servers == 0) {
             let end = write.end.as_ref().map_or(past.end, |(at, _)| *at);
             let stops = past.lives.get(&write.process).map(|life| life.stops.as_slice());
             for (stop, go) in stops.unwrap_or_default() {
@@ -132,6 +134,9 @@ impl Past {
         }
         for request in requests {
             past.take_request(request, &by_id);
+        }
+        for entry in entries {
+            past.learn(entry);
         }
         past
     }
@@ -158,9 +163,10 @@ impl Past {
                     *go = at;
                 }
             }
-            What::SignedIn { family, refresh } => {
+            What::SignedIn { family, refresh, .. } => {
                 self.families.insert(*family, (grant, *refresh));
             }
+            What::Injected(injected) => self.servers.take(injected, at),
             What::Swap { expect, stamp, digest, record } => {
                 self.by_stamp.insert(*stamp, self.writes.len());
                 self.by_writer.entry((process, grant)).or_default().push(self.writes.len());
@@ -205,6 +211,27 @@ impl Past {
         }
     }
 
+    /// Takes in which versions a process came to know.
+    fn learn(&mut self, entry: &Entry) {
+        let of_write =
+            |stamp: &Mark| self.by_stamp.get(stamp).map(|place| self.writes[*place].record.version);
+        let version = match &entry.what {
+            What::Swap { record, .. } => Some(record.version),
+            What::Loaded { found: Found::Record { stamp, .. }, .. } => of_write(stamp),
+            What::Event(Heard::Refreshed { version } | Heard::Adopted { version }) => {
+                Some(*version)
+            }
+            _ => None,
+        };
+        if let (Some(version), Some(grant)) = (version, entry.grant) {
+            let of_grant = self.known.entry(grant).or_default();
+            let versions = of_grant.entry(entry.process).or_default();
+            if versions.last().is_none_or(|(_, known)| *known < version) {
+                versions.push((entry.at, version));
+            }
+        }
+    }
+
     fn take_request(&mut self, request: &Request, by_id: &HashMap<(u32, u32, u64), usize>) {
         let exchange = request.id.and_then(|id| by_id.get(&id)).copied();
         let (Some(exchange), Some(family)) = (exchange, request.family) else {
@@ -224,19 +251,58 @@ impl Past {
         self.lives.get(&process)?.killed
     }
 
-    /// For how long of this time an exchange's process ran, and could write.
-    pub(super) fn ran(&self, exchange: &Exchange, from: At, to: At) -> Duration {
-        let stood = self.lives.get(&exchange.process).map(|life| life.stood(from, to));
-        let blocked = self.blocked.get(&exchange.grant).map(Vec::as_slice).unwrap_or_default();
-        let blocked: Duration =
-            blocked.iter().map(|(stop, go)| (*go.min(&to)).since(*stop.max(&from))).sum();
-        to.since(from).saturating_sub(stood.unwrap_or_default() + blocked)
+    /// For how long of this time a process ran, and could write to a grant.
+    pub(super) fn ran(&self, process: u32, grant: u32, from: At, to: At) -> Duration {
+        let unable = overlap(&self.unable(process, grant), from, to);
+        to.since(from).saturating_sub(unable)
     }
 
-    /// Whether anybody stood still within a write to this grant, with the store's lock, within this time.
-    pub(super) fn store_stood(&self, grant: u32, from: At, to: At) -> bool {
-        let blocked = self.blocked.get(&grant).map(Vec::as_slice).unwrap_or_default();
-        blocked.iter().any(|(stop, go)| *stop < to && *go > from)
+    /// Whether a process could do nothing for a grant at some moment of this time: it stood still, or somebody else did with the
+    /// store's lock, or the store was out of its reach.
+    pub(super) fn held_up(&self, process: u32, grant: u32, from: At, to: At) -> bool {
+        !overlap(&self.unable(process, grant), from, to).is_zero()
+    }
+
+    /// How much of this time a caller could not have been served in: its process could do nothing, or what was done to the servers
+    /// made everybody hold off afterwards.
+    pub(super) fn delayed(&self, process: u32, grant: u32, from: At, to: At) -> Duration {
+        let mut spans = self.unable(process, grant);
+        spans.extend(self.disturbed(grant));
+        join(&mut spans);
+        overlap(&spans, from, to)
+    }
+
+    /// Whether everybody held off from a grant at some moment of this time, for what was done to its servers.
+    pub(super) fn is_disturbed(&self, grant: u32, from: At, to: At) -> bool {
+        self.disturbed(grant).any(|(began, over)| began < to && over > from)
+    }
+
+    fn disturbed(&self, grant: u32) -> impl Iterator<Item = (At, At)> {
+        let holding_off = quarantine() + REPAIR;
+        self.servers.disturbed(grant).map(move |(began, over)| (began, over.after(holding_off)))
+    }
+
+    fn unable(&self, process: u32, grant: u32) -> Vec<(At, At)> {
+        let stops = self.lives.get(&process).map(|life| life.stops.as_slice());
+        let blocked = self.blocked.get(&grant).map(Vec::as_slice);
+        let mut spans = [stops.unwrap_or_default(), blocked.unwrap_or_default()].concat();
+        spans.extend(self.servers.out(grant, host(process)));
+        join(&mut spans);
+        spans
+    }
+
+    /// The fall by which a grant's store may have lost what it acknowledged at this moment.
+    pub(super) fn may_have_lost(&self, grant: u32, acknowledged: At) -> Option<&Fall> {
+        self.servers.may_have_lost(grant, acknowledged)
+    }
+
+    /// Whether somebody knew this version of a grant, or a later one, and had the time to bring it back within this time.
+    pub(super) fn could_bring_back(&self, grant: u32, version: Version, from: At, to: At) -> bool {
+        self.known.get(&grant).into_iter().flatten().any(|(process, versions)| {
+            let knew = versions.iter().find(|(_, known)| *known >= version);
+            let until = self.killed(*process).unwrap_or(to).min(to);
+            knew.is_some_and(|(at, _)| self.ran(*process, grant, from.max(*at), until) > REPAIR)
+        })
     }
 
     /// Whether an exchange's process has begun to store this refresh token.
@@ -255,4 +321,21 @@ impl Past {
                 && write.record.refresh == Some(exchange.presented)
         })
     }
+}
+
+/// Puts spans of time in order, and joins those that overlap.
+fn join(spans: &mut Vec<(At, At)>) {
+    spans.sort_unstable();
+    spans.dedup_by(|(from, to), (_, until)| {
+        let overlaps = *from <= *until;
+        if overlaps {
+            *until = (*until).max(*to);
+        }
+        overlaps
+    });
+}
+
+/// How much of this time is within the spans, which do not overlap.
+fn overlap(spans: &[(At, At)], from: At, to: At) -> Duration {
+    spans.iter().map(|(stop, go)| (*go.min(&to)).since(*stop.max(&from))).sum()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::history::{Entry, ExchangeEnd, What};
 use crate::mark::Mark;
 use crate::record::Version;
-use crate::time::{ACCESS_LIFETIME, At, EXCHANGE_DEADLINE, SEND_GATE, SERVER_DRAIN};
+use crate::time::{ACCESS_LIFETIME, At, EXCHANGE_DEADLINE, SEND_GATE, SERVER_DRAIN, quarantine};
 
 use super::chain::Chain;
 use super::past::{Exchange, Past, Shown};
@@ -17,7 +17,7 @@ const LIMITS: Duration = SEND_GATE.saturating_add(EXCHANGE_DEADLINE).saturating_
 
 pub(super) fn check(
     past: &Past,
-    chains: &[Chain],
+    chains: &HashMap<u32, Chain>,
     entries: &[Entry],
     violations: &mut Vec<Violation>,
 ) {
@@ -35,8 +35,7 @@ pub(super) fn check(
             let (from, to) = (exchange.began, shown.arrived);
             violations.push(Violation { rule, text, grant: Some(exchange.grant), from, to });
         };
-        let in_chain =
-            |stamp| chains.get(exchange.grant as usize).and_then(|chain| chain.place(stamp));
+        let in_chain = |stamp| chains.get(&exchange.grant).and_then(|chain| chain.place(stamp));
         let intent = past.intent(exchange).filter(|intent| in_chain(intent.stamp).is_some());
         let Some(intent) = intent else {
             let text = format!(
@@ -95,7 +94,7 @@ fn is_not_carried_out(exchange: &Exchange, by: At) -> bool {
 /// for who takes over may know of one and not of the others.
 fn may_follow(
     past: &Past,
-    chains: &[Chain],
+    chains: &HashMap<u32, Chain>,
     first: &Exchange,
     second: &Exchange,
     sent: At,
@@ -118,11 +117,25 @@ fn may_follow(
         return Ok(());
     }
     if let Some((_, ExchangeEnd::Tokens { refresh: Some(refresh) })) = ended {
-        let chain = chains.get(first.grant as usize);
+        let chain = chains.get(&first.grant);
         let stored = chain.and_then(|chain| chain.first_with(*refresh));
         let own = past.intent(second).and_then(|intent| chain?.place(intent.stamp));
-        if stored.zip(own).is_some_and(|(stored, own)| stored < own) {
-            return Err("its successor was in the store".to_owned());
+        if let (Some(chain), Some(stored), Some(own)) = (chain, stored, own)
+            && stored < own
+        {
+            if chain.builds_upon(past, own, stored) {
+                return Err("its successor was in the store".to_owned());
+            }
+            let version = chain.write(past, stored).record.version;
+            let fall = past.may_have_lost(first.grant, chain.in_by(stored));
+            let could = |over: At| {
+                let until = sent.max(over.after(quarantine()));
+                past.could_bring_back(first.grant, version, over, until)
+            };
+            if fall.is_some_and(|fall| !could(fall.over)) {
+                return Ok(());
+            }
+            return Err("its successor had been in the store, and somebody knew it".to_owned());
         }
     }
     if let Some(killed) = past.killed(first.process).filter(|killed| *killed <= sent)
@@ -131,7 +144,7 @@ fn may_follow(
         return Ok(());
     }
     let intent = past.intent(first).map_or(first.began, |intent| intent.began);
-    if (past.stood(first.process, intent, sent) || past.store_stood(first.grant, intent, sent))
+    if past.held_up(first.process, first.grant, intent, sent)
         && enough("it stood still, and had stored its intent", intent, LIMITS)
     {
         return Ok(());

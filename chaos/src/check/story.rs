@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::history::Entry;
+use crate::history::{Entry, What};
 use crate::run::Outcome;
 use crate::time::At;
 
@@ -24,28 +24,43 @@ pub(crate) fn tell(violation: &Violation, outcome: &Outcome) -> String {
     let of_grant = |entry: &&Entry| entry.grant == Some(grant) && within(entry.at);
     let involved: HashSet<u32> =
         outcome.entries.iter().filter(of_grant).map(|entry| entry.process).collect();
+    let belongs = |entry: &&Entry| match &entry.what {
+        // It may have been over later.
+        What::Injected(injected) => {
+            injected.is_of(grant, outcome.servers) && injected.began <= to && from <= entry.at
+        }
+        what => {
+            let own = entry.grant.is_none() && involved.contains(&entry.process);
+            within(entry.at) && tells(what) && (entry.grant == Some(grant) || own)
+        }
+    };
     let mut lines: Vec<(At, String)> = outcome
         .entries
         .iter()
-        .filter(|entry| within(entry.at) && tells(&entry.what))
-        .filter(|entry| {
-            entry.grant == Some(grant)
-                || (entry.grant.is_none() && involved.contains(&entry.process))
-        })
+        .filter(belongs)
         .map(|entry| (entry.at, format!("process {:<4} {:?}", entry.process, entry.what)))
         .collect();
+    let mut tell = |at: At, line: String| {
+        if within(at) {
+            lines.push((at, line));
+        }
+    };
     for request in &outcome.requests {
         let Some((process, of, n)) = request.id.filter(|(_, of, _)| *of == grant) else { continue };
         let (presented, family) = (request.presented, request.family);
         let line = format!(
             "server       got {presented} of exchange {n} of process {process}, family {family:?}"
         );
-        lines.push((request.arrived, line));
+        tell(request.arrived, line);
         if let Some((at, decision)) = &request.decided {
-            lines.push((*at, format!("server       decided on exchange {n} of process {process}, grant {of}: {decision:?}")));
+            tell(
+                *at,
+                format!(
+                    "server       decided on exchange {n} of process {process}, grant {of}: {decision:?}"
+                ),
+            );
         }
     }
-    lines.retain(|(at, _)| within(*at));
     lines.sort();
     let left_out = lines.len().saturating_sub(LINES);
     for (at, line) in lines.iter().skip(left_out) {

@@ -15,15 +15,16 @@ use super::past::Past;
 const LISTENER: Duration = Duration::from_millis(200);
 
 /// For each process that was killed while its intent stood in the store: the time until another process declared that it
-/// takes over. An intent that was answered, or ended by a login, before anybody did so does not count. Sorted.
-pub(super) fn all(past: &Past, chains: &[Chain], entries: &[Entry]) -> Vec<Duration> {
+/// takes over, where nothing was done to the servers meanwhile. An intent that was answered, or ended by a login, before
+/// anybody did so does not count. Sorted.
+pub(super) fn all(past: &Past, chains: &HashMap<u32, Chain>, entries: &[Entry]) -> Vec<Duration> {
     let select = |what: &What| matches!(what, What::Event(Heard::TakenOver)).then_some(());
     let mut declared: HashMap<u32, Vec<(At, u32)>> = HashMap::new();
     for (at, process, grant, ()) in of_grants(entries, select) {
         declared.entry(grant).or_default().push((at, process));
     }
     let mut takeovers = Vec::new();
-    for (grant, chain) in chains.iter().enumerate() {
+    for (grant, chain) in chains {
         let writes: Vec<_> = chain.writes(past).map(|(_, write)| write).collect();
         for (place, intent) in writes.iter().enumerate() {
             let killed = past.lives.get(&intent.process).and_then(|life| life.killed);
@@ -36,12 +37,15 @@ pub(super) fn all(past: &Past, chains: &[Chain], entries: &[Entry]) -> Vec<Durat
             }
             // Who declares it writes next, and the event may come to its listener after that.
             let until = next.map_or(past.end, |next| next.began.after(LISTENER));
-            let declared = u32::try_from(grant).ok().and_then(|grant| declared.get(&grant));
+            let declared = declared.get(grant);
             let first = declared
                 .into_iter()
                 .flatten()
                 .find(|(at, process)| *process != intent.process && *at > killed && *at <= until);
-            takeovers.extend(first.map(|(at, _)| at.since(killed)));
+            // A server that fell back, or does not answer, has everybody wait for longer.
+            let disturbed = |at: At| past.is_disturbed(*grant, intent.began, at);
+            takeovers
+                .extend(first.filter(|(at, _)| !disturbed(*at)).map(|(at, _)| at.since(killed)));
         }
     }
     takeovers.sort_unstable();

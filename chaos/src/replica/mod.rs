@@ -15,10 +15,12 @@ use std::thread;
 
 use token_core::store::TokenStore;
 use token_core::{Freshness, TokenKey, TokenManager, TokenSet};
-use tokio::runtime::Runtime;
+use token_store_file::FileStore;
+use token_store_redis::RedisStore;
 use tokio::sync::mpsc;
 
-use crate::options::{Protocol, Replica};
+use crate::options::{Replica, Store};
+use crate::stores::{Open, Stores};
 use crate::time::{ACCESS_LIFETIME, EXCHANGE_DEADLINE, SERVER_DRAIN, STORE_DEADLINE};
 
 mod callers;
@@ -44,20 +46,46 @@ const BACKOFF: (std::time::Duration, std::time::Duration) =
 
 /// Runs until it is killed, or until its parent is gone.
 pub(crate) fn run(options: &Replica) -> Result<(), BoxError> {
+    match options.store {
+        Store::File => run_over::<FileStore>(options),
+        Store::Redis | Store::RedisSentinel => run_over::<RedisStore>(options),
+    }
+}
+
+fn run_over<S: Open>(options: &Replica) -> Result<(), BoxError> {
     let log = Arc::new(Log::on_stdout()?);
     pulse::watch(&log);
     let steps = Arc::new(Steps::new(Arc::clone(&log)));
+    // Nobody is ever armed for a step of the control.
+    let no_steps = Arc::new(Steps::new(Arc::clone(&log)));
     // Two threads, so that a caller and a refresh really overlap.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let store = options.store.open(&options.directory)?;
-    let mut logins = Vec::new();
-    for number in 0..options.grants {
-        let grant = Arc::new(Grant::new(options.id, number, Arc::clone(&log), Arc::clone(&steps)));
-        logins.push(start(&runtime, options, store.clone(), &grant)?);
+    let stores = Stores::new(options.place.clone());
+    let mut senders = Vec::new();
+    let mut places: Vec<Vec<_>> = (0..stores.places()).map(|_| Vec::new()).collect();
+    for number in 0..options.grants + options.control {
+        let steps = if number < options.grants { &steps } else { &no_steps };
+        let grant = Arc::new(Grant::new(options.id, number, Arc::clone(&log), Arc::clone(steps)));
+        let (sender, logins) = mpsc::unbounded_channel();
+        senders.push(sender);
+        places[stores.place_of(number)].push((grant, logins));
+    }
+    for (place, grants) in places.into_iter().enumerate() {
+        let (stores, options) = (stores.clone(), options.clone());
+        runtime.spawn(async move {
+            // A place that is out of reach keeps nobody from the others.
+            let store: S = stores.open(place).await;
+            for (grant, logins) in grants {
+                if let Err(error) = start(&options, store.clone(), &grant, logins) {
+                    eprintln!("chaos: grant {} does not start: {error}", grant.number());
+                    std::process::exit(1);
+                }
+            }
+        });
     }
     log.write(None, crate::history::What::Ready);
-    obey(&steps, &logins);
+    obey(&steps, &senders);
     Ok(())
 }
 
@@ -67,22 +95,20 @@ struct Login {
     access: String,
 }
 
-/// Starts a grant on the runtime; what is returned takes its logins.
+/// Starts a grant on the runtime that this runs on.
 fn start(
-    runtime: &Runtime,
     options: &Replica,
     store: impl TokenStore + Clone,
     grant: &Arc<Grant>,
-) -> Result<mpsc::UnboundedSender<Login>, BoxError> {
-    let (sender, mut logins) = mpsc::unbounded_channel::<Login>();
+    mut logins: mpsc::UnboundedReceiver<Login>,
+) -> Result<(), token_core::ConfigError> {
     let key = TokenKey::new(name(grant.number()))?;
     let refresher = Stepping::new(&options.origin, Arc::clone(grant));
     let recorded = Recorded::new(store, Arc::clone(grant));
-    if options.protocol == Protocol::TtlLock {
-        runtime.spawn(ttl_lock::hold(recorded, refresher, key, Arc::clone(grant), logins));
-        return Ok(sender);
+    if grant.number() >= options.grants {
+        tokio::spawn(ttl_lock::hold(recorded, refresher, key, Arc::clone(grant), logins));
+        return Ok(());
     }
-    let _within = runtime.enter();
     let tokens = TokenManager::builder(refresher)
         .store(recorded)
         .key(key)
@@ -95,7 +121,7 @@ fn start(
         .build()?;
     callers::start(&tokens, grant, format!("{}/api", options.origin));
     let grant = Arc::clone(grant);
-    runtime.spawn(async move {
+    tokio::spawn(async move {
         while let Some(Login { refresh, access }) = logins.recv().await {
             let set = TokenSet::new(access).with_refresh_token(refresh.as_str());
             grant.login_begins(&refresh);
@@ -103,7 +129,7 @@ fn start(
             grant.login_ended(stored);
         }
     });
-    Ok(sender)
+    Ok(())
 }
 
 /// The name of a grant in the store.

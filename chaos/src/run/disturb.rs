@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use token_core::store::TokenStore;
 use token_testkit::{Held, Stage};
 use tokio::task::JoinHandle;
 
 use crate::history::What;
+use crate::options::Store;
 use crate::replica::name;
 use crate::request;
 use crate::step::Step;
@@ -58,7 +58,7 @@ impl Disturber {
     }
 }
 
-impl<S: TokenStore> Running<S> {
+impl Running {
     /// Sets the next disturbance on its way, if one is due.
     pub(super) fn disturb(&mut self, now: At) {
         for slot in &mut self.slots {
@@ -112,7 +112,9 @@ impl<S: TokenStore> Running<S> {
     /// The server holds a request: its sender is struck, and the request goes on.
     pub(super) fn held(&mut self, step: Step, manner: Manner, held: Held) {
         let id = held.request().request_id.as_deref().and_then(request::parse);
-        let id = id.map(|(process, ..)| process);
+        // The steps are those of our protocol.
+        let id =
+            id.filter(|(_, grant, _)| *grant < self.options.grants).map(|(process, ..)| process);
         if let Some(id) = id.filter(|id| self.running().any(|process| process.id == *id)) {
             self.strike(id, manner, false);
             self.disturber.plan.met(step, manner);
@@ -142,6 +144,16 @@ impl<S: TokenStore> Running<S> {
 
     /// Lets it begin its swap, and strikes when the temporary file is there.
     fn strike_within_swap(&mut self, id: u32, grant: u32, manner: Manner) {
+        if self.options.store != Store::File {
+            if let Some(process) = self.process(id) {
+                process.order("go");
+            }
+            // It takes so long from the order until the server has answered.
+            let moment = Duration::from_micros(self.disturber.dice.u64(0..1000));
+            std::thread::sleep(moment);
+            self.strike(id, manner, false);
+            return self.disturber.plan.met(Step::WithinSwap, manner);
+        }
         let Some(file) = temporary_file(self.disturber.directory(), grant) else {
             // Nothing was ever written to this grant.
             return self.process(id).into_iter().for_each(|process| process.order("go"));

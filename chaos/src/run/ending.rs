@@ -1,19 +1,24 @@
 //! The end of a run: the disturbance ceases, every grant recovers, and all that is known is gathered.
 
-use token_core::store::{TokenStore, Versioned};
+use std::collections::BTreeMap;
+
+use token_core::store::Versioned;
 
 use crate::history::What;
-use crate::options::Protocol;
 use crate::record::digest;
 use crate::request::Request;
+use crate::stores::Open;
 use crate::time::{At, longest_wait};
 
-use super::{BoxError, Outcome, Running};
+use super::{BoxError, LastRecord, Outcome, Running};
 
-impl<S: TokenStore> Running<S> {
+impl Running {
     /// Ends all disturbance and waits until every grant was refreshed once more.
     pub(super) fn calm(&mut self) -> Result<(), BoxError> {
         self.network.calm(&self.server);
+        if let Err(why) = self.servers.calm() {
+            self.faults.push(why);
+        }
         self.disturber.let_go();
         for place in 0..self.slots.len() {
             if self.slots[place].process.as_ref().is_some_and(|p| p.stopped.is_some()) {
@@ -26,10 +31,8 @@ impl<S: TokenStore> Running<S> {
             }
         }
         let calm = At::now();
-        let intent = self.options.protocol == Protocol::Intent;
-        while intent && self.refreshed.iter().any(|refreshed| *refreshed < calm) {
+        while self.refreshed.iter().any(|refreshed| *refreshed < calm) {
             let now = self.turn()?;
-            self.log_in(now);
             if now.since(calm) > longest_wait() {
                 let late = self.refreshed.iter().enumerate().filter(|(_, at)| **at < calm);
                 let late: Vec<usize> = late.map(|(grant, _)| grant).collect();
@@ -43,7 +46,7 @@ impl<S: TokenStore> Running<S> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Outcome {
+    pub(super) fn finish<S: Open>(mut self) -> Outcome {
         for place in 0..self.slots.len() {
             if let Some(mut process) = self.slots[place].process.take() {
                 let at = At::now();
@@ -60,22 +63,35 @@ impl<S: TokenStore> Running<S> {
         while let Ok(message) = self.messages.try_recv() {
             self.take(message);
         }
-        let last = self.logins.last(&self.runtime).into_iter();
+        let last = self.logins.last::<S>(&self.runtime).into_iter();
         let mark = |record: Versioned| (record.stamp().into(), digest(record.bytes()));
-        let mut entries = self.entries;
+        let last = last.map(|(grant, last)| (grant, last.map(|last| last.map(mark)))).collect();
+        self.outcome(last)
+    }
+
+    /// What is known so far.
+    pub(super) fn outcome(&self, last: Vec<(u32, LastRecord)>) -> Outcome {
+        let mut entries = self.entries.clone();
         entries.sort_by_key(|entry| entry.at);
         let met = self.disturber.plan.all_met().iter();
         let started = At::of(self.server.started_at());
         let history = self.server.history();
         let requests = history.iter().filter_map(|entry| Request::read(entry, started)).collect();
+        let mut server_faults = BTreeMap::new();
+        for ((_, fault), times) in &self.server_faults {
+            *server_faults.entry(*fault).or_default() += times;
+        }
         Outcome {
-            last: last.map(|last| last.map(|last| last.map(mark))).collect(),
+            servers: u32::try_from(self.servers.places()).unwrap_or_default(),
+            last,
             entries,
             requests,
             kills: self.kills,
             stops: self.stops,
             met: met.map(|(&(step, manner), &n)| (step, manner, n)).collect(),
-            faults: self.faults,
+            server_faults,
+            failovers: self.failovers(),
+            faults: self.faults.clone(),
             took: At::now().since(self.started),
         }
     }

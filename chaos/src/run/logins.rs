@@ -1,75 +1,130 @@
-//! Logs a grant in again when its record says that it is dead, and looks at the records meanwhile.
+//! Looks at the records, and asks for a login where one is dead, or where the store has had none for long.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use token_core::TokenKey;
-use token_core::store::{StoreKey, TokenStore};
+use token_core::store::{StoreKey, Versioned};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use crate::record::{Record, State};
 use crate::replica::name;
-use crate::time::At;
+use crate::stores::{Open, Stores};
+use crate::time::{At, FORGOTTEN, STORE_DEADLINE};
+
+use super::Message;
 
 /// A login that nobody has acknowledged for so long is made again, with new tokens.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-pub(super) struct Logins<S> {
-    store: S,
-    keys: Vec<StoreKey>,
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(super) struct Logins {
+    stores: Stores,
+    grants: u32,
     /// Which process was given the login of which grant, and when.
-    pending: Vec<Option<(u32, At)>>,
-    next: usize,
+    pending: HashMap<u32, (u32, At)>,
+    looks: Vec<JoinHandle<()>>,
 }
 
-impl<S: TokenStore> Logins<S> {
-    pub(super) fn new(store: S, grants: u32) -> Result<Self, token_core::ConfigError> {
-        let keys = (0..grants)
-            .map(|grant| TokenKey::new(name(grant)).map(|key| StoreKey::from(&key)))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { store, pending: vec![None; keys.len()], keys, next: 0 })
+impl Logins {
+    /// Begins to look at the records of so many grants.
+    pub(super) fn start<S: Open>(
+        stores: Stores,
+        grants: u32,
+        runtime: &Runtime,
+        to: &Sender<Message>,
+    ) -> Result<Self, token_core::ConfigError> {
+        let mut looks = Vec::new();
+        for place in 0..stores.places() {
+            let own = (0..grants).filter(|grant| stores.place_of(*grant) == place);
+            let own = own.map(|grant| Ok((grant, store_key(grant)?))).collect::<Result<_, _>>()?;
+            let (stores, to) = (stores.clone(), to.clone());
+            looks.push(runtime.spawn(look::<S>(place, stores, own, to)));
+        }
+        Ok(Self { stores, grants, pending: HashMap::new(), looks })
     }
 
-    /// Looks at the next grant, and names it if somebody has to log in.
-    pub(super) fn look(
-        &mut self,
-        runtime: &Runtime,
-        now: At,
-        lives: impl Fn(u32) -> bool,
-    ) -> Option<u32> {
-        let place = self.next;
-        self.next = (place + 1) % self.keys.len();
-        let waits = |(process, since): (u32, At)| lives(process) && now.since(since) < PATIENCE;
-        if self.pending[place].is_some_and(waits) {
-            return None;
-        }
-        let dead = match runtime.block_on(self.store.load(&self.keys[place])) {
-            Ok(None) => true,
-            Ok(Some((versioned, _))) => {
-                Record::read(versioned.bytes()).is_ok_and(|record| record.state == State::Dead)
-            }
-            Err(_) => false,
-        };
-        dead.then(|| u32::try_from(place).unwrap_or_default())
+    /// Whether somebody is to log in now: nobody else who lives has been told to a moment ago.
+    pub(super) fn is_due(&self, grant: u32, now: At, lives: impl Fn(u32) -> bool) -> bool {
+        let waits = |(process, since): &(u32, At)| lives(*process) && now.since(*since) < PATIENCE;
+        !self.pending.get(&grant).is_some_and(waits)
     }
 
     pub(super) fn given(&mut self, grant: u32, to: u32, now: At) {
-        self.pending[grant as usize] = Some((to, now));
+        self.pending.insert(grant, (to, now));
     }
 
     pub(super) fn acknowledged(&mut self, grant: u32) {
-        self.pending[grant as usize] = None;
+        self.pending.remove(&grant);
     }
 
-    /// The last record of each grant: its write, and what it holds.
-    pub(super) fn last(
-        &self,
+    /// The last record of each grant.
+    pub(super) fn last<S: Open>(
+        &mut self,
         runtime: &Runtime,
-    ) -> Vec<Result<Option<token_core::store::Versioned>, String>> {
-        let load = |key| {
-            let loaded =
-                runtime.block_on(self.store.load(key)).map_err(|error| error.to_string())?;
+    ) -> Vec<(u32, Result<Option<Versioned>, String>)> {
+        self.looks.drain(..).for_each(|look| look.abort());
+        let stores = &self.stores;
+        let load = |grant| async move {
+            let key = store_key(grant).map_err(|error| error.to_string())?;
+            let opened = timeout(STORE_DEADLINE, stores.open::<S>(stores.place_of(grant))).await;
+            let store = opened.map_err(|_| "its place is out of reach".to_owned())?;
+            let loaded = store.load(&key).await.map_err(|error| error.to_string())?;
             Ok(loaded.map(|(versioned, _)| versioned))
         };
-        self.keys.iter().map(load).collect()
+        (0..self.grants).map(|grant| (grant, runtime.block_on(load(grant)))).collect()
+    }
+}
+
+fn store_key(grant: u32) -> Result<StoreKey, token_core::ConfigError> {
+    Ok(StoreKey::from(&TokenKey::new(name(grant))?))
+}
+
+/// Looks at the grants of a place in turn, for ever.
+async fn look<S: Open>(
+    place: usize,
+    stores: Stores,
+    grants: Vec<(u32, StoreKey)>,
+    to: Sender<Message>,
+) {
+    let store: S = stores.open(place).await;
+    let mut missing: HashMap<u32, At> = HashMap::new();
+    let mut known: HashSet<u32> = HashSet::new();
+    loop {
+        for (grant, key) in &grants {
+            sleep(PAUSE).await;
+            let loaded = timeout(STORE_DEADLINE, store.load(key)).await;
+            let forgotten = match loaded {
+                Ok(Ok(Some((versioned, _)))) => {
+                    missing.remove(grant);
+                    known.insert(*grant);
+                    let record = Record::read(versioned.bytes());
+                    if !record.is_ok_and(|record| record.state == State::Dead) {
+                        continue;
+                    }
+                    false
+                }
+                Ok(Ok(None)) if known.contains(grant) => {
+                    // Whoever knows it gets the time to bring it back, over a store that answers.
+                    let since = *missing.entry(*grant).or_insert_with(At::now);
+                    if At::now().since(since) < FORGOTTEN {
+                        continue;
+                    }
+                    true
+                }
+                Ok(Ok(None)) => false,
+                Ok(Err(_)) | Err(_) => {
+                    missing.remove(grant);
+                    continue;
+                }
+            };
+            if to.send(Message::LoginNeeded { grant: *grant, forgotten }).is_err() {
+                return;
+            }
+        }
     }
 }

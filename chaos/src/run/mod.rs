@@ -1,5 +1,6 @@
 //! The run: starts the server and the processes, disturbs them until enough were killed, and hands over what happened.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -7,35 +8,52 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use token_core::store::TokenStore;
+use token_store_file::FileStore;
+use token_store_redis::RedisStore;
 use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Held};
 use tokio::runtime::Runtime;
 
-use crate::history::{Entry, Heard, What};
+use crate::check::losses::Cause;
+use crate::history::{Entry, Heard, Injected, What};
 use crate::mark::Mark;
-use crate::options::Run;
-use crate::request::Request;
+use crate::options::{Run, Store};
+use crate::server_fault::ServerFault;
 use crate::step::Step;
+use crate::stores::{Open, Stores};
 use crate::time::{ACCESS_LIFETIME, At};
 
 mod disturb;
 mod ending;
 mod logins;
 mod network;
+mod outcome;
 pub(crate) mod plan;
 mod process;
+mod servers;
 
 use self::disturb::Disturber;
 use self::logins::Logins;
 use self::network::Network;
+pub(crate) use self::outcome::{LastRecord, Outcome};
 use self::plan::{Manner, Plan};
 use self::process::Process;
+use self::servers::Servers;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 const TICK: Duration = Duration::from_millis(5);
 const PROGRESS: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(20);
+
+/// How often to look whether the control has lost something, where all else is done.
+const CONTROL: Duration = Duration::from_secs(5);
+
+/// How many hosts the processes belong to, in turn.
+pub(crate) const HOSTS: u32 = 4;
+
+/// The host of a process.
+pub(crate) const fn host(process: u32) -> u32 {
+    process % HOSTS
+}
 
 /// What reaches the run's one loop.
 pub(crate) enum Message {
@@ -45,35 +63,40 @@ pub(crate) enum Message {
         why: String,
     },
     Ended(u32),
+    /// The record of a grant is dead, or `forgotten`: there was one, and there is none.
+    LoginNeeded {
+        grant: u32,
+        forgotten: bool,
+    },
     /// The server holds a request at a step, where this is to be done to its sender.
     Held(Step, Manner, Held),
 }
 
-/// All that is known after a run.
-pub(crate) struct Outcome {
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) requests: Vec<Request>,
-    /// The last record of each grant: its write and its bytes' mark.
-    pub(crate) last: Vec<Result<Option<(Mark, Mark)>, String>>,
-    pub(crate) kills: u64,
-    pub(crate) stops: u64,
-    pub(crate) met: Vec<(Step, Manner, u64)>,
-    /// What went wrong with the run itself.
-    pub(crate) faults: Vec<String>,
-    pub(crate) took: Duration,
+/// Runs until so many processes were killed and all was done that can be, or until the patience is at its end.
+pub(crate) fn run(options: &Run, seed: u64, directory: &Path) -> Result<Outcome, BoxError> {
+    match options.store {
+        Store::File => run_over::<FileStore>(options, seed, directory),
+        Store::Redis | Store::RedisSentinel => run_over::<RedisStore>(options, seed, directory),
+    }
 }
 
-/// Runs until so many processes were killed and every step was met, or until the patience is at its end.
-pub(crate) fn run(options: &Run, seed: u64, directory: &Path) -> Result<Outcome, BoxError> {
+fn run_over<S: Open>(options: &Run, seed: u64, directory: &Path) -> Result<Outcome, BoxError> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = AuthorizationServer::builder().access_lifetime(ACCESS_LIFETIME).start()?;
-    let store = options.store.open(directory)?;
     let (to, messages) = mpsc::channel();
+    servers::prepare(directory)?;
+    let servers = Servers::start(options.store, seed, directory, &to);
+    let files = (options.store == Store::File).then(|| directory.display().to_string());
+    let stores_of = |host: u32| {
+        Stores::new(files.iter().cloned().chain(servers.urls(host).map(str::to_owned)).collect())
+    };
+    let grants = options.grants + options.control;
     let mut run = Running {
         options: options.clone(),
-        logins: Logins::new(store, options.grants)?,
-        network: Network::new(&server, options.protocol, seed),
+        logins: Logins::start::<S>(stores_of(HOSTS), grants, &runtime, &to)?,
+        stores: (0..HOSTS).map(stores_of).collect(),
+        network: Network::new(&server, seed),
         disturber: Disturber::new(Plan::new(seed), seed, directory),
         slots: (0..options.processes).map(|_| Slot { process: None, due: At(0) }).collect(),
         entries: Vec::new(),
@@ -81,6 +104,9 @@ pub(crate) fn run(options: &Run, seed: u64, directory: &Path) -> Result<Outcome,
         buried: Vec::new(),
         started: At::now(),
         refreshed: vec![At(0); options.grants as usize],
+        server_faults: BTreeMap::new(),
+        control_looked: At(0),
+        servers,
         server,
         runtime,
         to,
@@ -91,7 +117,7 @@ pub(crate) fn run(options: &Run, seed: u64, directory: &Path) -> Result<Outcome,
     };
     run.disturb_until_enough()?;
     run.calm()?;
-    Ok(run.finish())
+    Ok(run.finish::<S>())
 }
 
 struct Slot {
@@ -100,11 +126,18 @@ struct Slot {
     due: At,
 }
 
-struct Running<S> {
+struct Running {
     options: Run,
     server: AuthorizationServer,
     runtime: Runtime,
-    logins: Logins<S>,
+    logins: Logins,
+    /// Where the processes of each host find their stores.
+    stores: Vec<Stores>,
+    servers: Servers,
+    /// How often each thing was done to each place.
+    server_faults: BTreeMap<(u32, ServerFault), u64>,
+    /// When it was last looked whether the control has lost something.
+    control_looked: At,
     network: Network,
     disturber: Disturber,
     slots: Vec<Slot>,
@@ -121,37 +154,72 @@ struct Running<S> {
     stops: u64,
 }
 
-impl<S: TokenStore> Running<S> {
+impl Running {
     fn disturb_until_enough(&mut self) -> Result<(), BoxError> {
         // Several times what it takes on two cores.
-        let patience =
-            Duration::from_secs(120) + Duration::from_secs(3) * self.options.kills as u32;
-        let (mut progress, mut look) = (self.started, self.started);
-        while self.kills < self.options.kills || !self.disturber.plan.is_complete() {
+        let (kills, failovers) = (self.options.kills as u32, self.options.failovers as u32);
+        let patience = Duration::from_secs(240) + Duration::from_secs(3) * kills.max(3 * failovers);
+        let mut progress = self.started;
+        while !self.is_enough() {
             let now = self.turn()?;
             self.disturb(now);
             self.network.tick(&self.server, now);
-            if now >= look {
-                look = now.after(LOOK);
-                self.log_in(now);
-            }
             if now.since(progress) >= PROGRESS {
                 progress = now;
                 self.progress(now);
             }
             if now.since(self.started) > patience {
-                let missing = self.disturber.plan.missing();
+                let steps = self.disturber.plan.missing();
                 self.faults.push(format!(
-                    "after {patience:?} there were {} kills, and these steps were not met: {missing:?}",
-                    self.kills
+                    "after {patience:?} there were {} kills and {} failovers; steps that were not met: {steps:?}, and what was \
+                     not done to the servers: {:?}",
+                    self.kills,
+                    self.failovers(),
+                    self.undone()
                 ));
                 break;
             }
-            if self.faults.len() > 20 {
+            if self.faults.len() > 20 || self.servers.have_failed() {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn is_enough(&mut self) -> bool {
+        self.kills >= self.options.kills
+            && self.failovers() >= self.options.failovers
+            && self.disturber.plan.is_complete()
+            && self.undone().is_empty()
+            && self.control_has_lost()
+    }
+
+    /// What was not yet done to the servers.
+    fn undone(&self) -> Vec<(u32, ServerFault)> {
+        let all = self.servers.faults.iter().copied();
+        all.filter(|fault| !self.server_faults.contains_key(fault)).collect()
+    }
+
+    fn failovers(&self) -> u64 {
+        let made =
+            self.server_faults.iter().filter(|((place, _), _)| self.servers.has_sentinels(*place));
+        made.map(|(_, times)| times).sum()
+    }
+
+    /// Whether it can be seen already that the control loses grants. When it meets what it does not survive is chance.
+    fn control_has_lost(&mut self) -> bool {
+        if self.options.control == 0 {
+            return true;
+        }
+        let now = At::now();
+        if now.since(self.control_looked) < CONTROL {
+            return false;
+        }
+        self.control_looked = now;
+        let ours = self.options.grants;
+        let unread = (ours..ours + self.options.control).map(|grant| (grant, Ok(None)));
+        let so_far = self.outcome(unread.collect()).part(ours, true);
+        crate::check::check(&so_far, false).losses.contains_key(&Cause::Avoidable)
     }
 
     /// Takes in what was told, starts processes that are due, and lets those go on that have stood long enough.
@@ -189,6 +257,9 @@ impl<S: TokenStore> Running<S> {
                     What::Event(Heard::Refreshed { .. }) => {
                         self.refreshed[grant.unwrap_or_default() as usize] = at;
                     }
+                    What::Injected(Injected { place, fault, .. }) => {
+                        *self.server_faults.entry((*place, *fault)).or_default() += 1;
+                    }
                     _ => {}
                 }
                 let reached = if let What::Reached(step) = entry.what { Some(step) } else { None };
@@ -201,6 +272,7 @@ impl<S: TokenStore> Running<S> {
             Message::Unreadable { process, why } => {
                 self.faults.push(format!("process {process} told what cannot be read: {why}"));
             }
+            Message::LoginNeeded { grant, forgotten } => self.log_in(grant, forgotten),
             Message::Ended(id) => {
                 if self.process(id).is_some() {
                     self.faults.push(format!("process {id} ended by itself"));
@@ -219,32 +291,32 @@ impl<S: TokenStore> Running<S> {
     fn start(&mut self, place: usize) -> io::Result<()> {
         self.ids += 1;
         let mut command = Command::new(std::env::current_exe()?);
-        let Run { store, protocol, grants, .. } = &self.options;
+        let Run { store, grants, control, .. } = &self.options;
         command.arg("replica").arg("--id").arg(self.ids.to_string());
-        command.arg("--directory").arg(self.disturber.directory());
         command.arg("--origin").arg(self.server.origin());
         command.arg("--store").arg(store.to_string());
-        command.arg("--protocol").arg(protocol.to_string());
+        for address in self.stores[host(self.ids) as usize].addresses() {
+            command.arg("--place").arg(address);
+        }
         command.arg("--grants").arg(grants.to_string());
+        command.arg("--control").arg(control.to_string());
         self.note(At::now(), self.ids, None, What::Started);
         let process = Process::start(self.ids, command, self.to.clone())?;
         self.slots[place].process = Some(process);
         Ok(())
     }
 
-    /// Logs in to the next grant if its record is dead.
-    fn log_in(&mut self, now: At) {
+    /// Logs in to a grant, unless that is under way.
+    fn log_in(&mut self, grant: u32, forgotten: bool) {
+        let now = At::now();
         let live: Vec<u32> = self.running().map(|process| process.id).collect();
-        let Some(grant) = self.logins.look(&self.runtime, now, |id| live.contains(&id)) else {
-            return;
-        };
-        if live.is_empty() {
+        if live.is_empty() || !self.logins.is_due(grant, now, |id| live.contains(&id)) {
             return;
         }
         let to = live[fastrand::usize(..live.len())];
         let login = self.server.sign_in(DEFAULT_CLIENT_ID);
-        let what =
-            What::SignedIn { family: login.family(), refresh: Mark::of(login.refresh_token()) };
+        let (family, refresh) = (login.family(), Mark::of(login.refresh_token()));
+        let what = What::SignedIn { family, refresh, forgotten };
         self.note(At::now(), 0, Some(grant), what);
         let order = format!("login {grant} {} {}", login.refresh_token(), login.access_token());
         if let Some(process) = self.process(to) {
@@ -276,11 +348,14 @@ impl<S: TokenStore> Running<S> {
     fn progress(&self, now: At) {
         let counters = self.server.counters();
         eprintln!(
-            "{:5.0} s  {} of {} kills, {} stops, {} refreshes, {} families revoked",
+            "{:5.0} s  {} of {} kills, {} stops, {} server faults, {} of {} failovers, {} refreshes, {} families revoked",
             now.since(self.started).as_secs_f64(),
             self.kills,
             self.options.kills,
             self.stops,
+            self.server_faults.values().sum::<u64>(),
+            self.failovers(),
+            self.options.failovers,
             counters.tokens_issued,
             counters.families_revoked,
         );

@@ -4,16 +4,10 @@ use std::time::Duration;
 
 use token_testkit::{AuthorizationServer, Fault, RandomFaults};
 
-use crate::options::Protocol;
 use crate::time::At;
 
-/// Which part of the token requests meets a fault. The protocol that has to lose gets more, so that it need not run for long.
-const fn rate(protocol: Protocol) -> f64 {
-    match protocol {
-        Protocol::Intent => 0.06,
-        Protocol::TtlLock => 0.2,
-    }
-}
+/// Which part of the token requests meets a fault.
+const RATE: f64 = 0.06;
 
 /// No delay comes near [`SERVER_DRAIN`](crate::time::SERVER_DRAIN): the server would break its promise.
 fn faults() -> Vec<Fault> {
@@ -43,8 +37,8 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(server: &AuthorizationServer, protocol: Protocol, seed: u64) -> Self {
-        server.random(Some(RandomFaults::new(seed, rate(protocol), faults())));
+    pub(super) fn new(server: &AuthorizationServer, seed: u64) -> Self {
+        server.random(Some(RandomFaults::new(seed, RATE, faults())));
         Self { dice: fastrand::Rng::with_seed(seed), next: At::now(), closed: false }
     }
 

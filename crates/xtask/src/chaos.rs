@@ -14,15 +14,13 @@ pub(crate) fn run_with(options: &[String]) -> Outcome<ExitCode> {
 }
 
 /// Some 80 seconds, with each step of a refresh met by a kill and by a stop.
-pub(crate) fn kill() -> Outcome {
+pub(crate) fn over_files() -> Outcome {
     step("--store file --kills 200")
 }
 
-/// The same checker has to see what a lock that ends by itself loses. It mostly does so within 60 kills, some 25 seconds;
-/// when and whom they meet is chance, so a run without a loss is made longer before it counts.
-pub(crate) fn lose() -> Outcome {
-    let options = |kills: u32| format!("--store file --kills {kills} --protocol ttl-lock");
-    step(&options(60)).or_else(|_| step(&options(150))).or_else(|_| step(&options(300)))
+/// Some 80 seconds, with all that can be done to a server, to three with Sentinels, and to a cluster.
+pub(crate) fn over_redis() -> Outcome {
+    step("--store redis --kills 200")
 }
 
 fn step(options: &str) -> Outcome {

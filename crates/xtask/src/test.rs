@@ -91,8 +91,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "example replicas", run: || run(&mut cargo("run --release --example replicas")) },
     // It fails if ours is not as promised, whatever became of the other.
     Step { name: "example by_hand", run: || run(&mut cargo("run --release --example by_hand")) },
-    Step { name: "chaos, 200 kills", run: chaos::kill },
-    Step { name: "chaos, a protocol that has to lose", run: chaos::lose },
+    Step { name: "chaos, 200 kills", run: chaos::over_files },
+    Step { name: "chaos over Redis, 200 kills and all faults of its servers", run: chaos::over_redis },
 ];
 
 /// Those of which the kit has the server.

@@ -3,8 +3,10 @@
 mod calls;
 mod losses;
 mod presented;
+mod servers;
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::losses::Cause;
@@ -34,14 +36,17 @@ impl Scene {
         let mut scene = Self(Outcome {
             entries: Vec::new(),
             requests: Vec::new(),
-            last: Vec::new(),
+            servers: 0,
+            last: vec![(0, Ok(None))],
             kills: 0,
             stops: 0,
             met: Vec::new(),
+            server_faults: BTreeMap::new(),
+            failovers: 0,
             faults: Vec::new(),
             took: Duration::ZERO,
         });
-        scene.tell(0, 0, What::SignedIn { family: FAMILY, refresh: Mark(TOKEN) });
+        scene.tell(0, 0, What::SignedIn { family: FAMILY, refresh: Mark(TOKEN), forgotten: false });
         scene.tell(0, 1, What::Login { refresh: Mark(TOKEN) });
         scene.write(0, 1, 0, 1, ((1, 0), Idle, TOKEN));
         scene
@@ -73,7 +78,7 @@ impl Scene {
     }
 
     fn last(&mut self, stamp: u64) {
-        self.0.last = vec![Ok(Some((Mark(stamp), Mark(stamp))))];
+        self.0.last = vec![(0, Ok(Some((Mark(stamp), Mark(stamp)))))];
     }
 
     /// An exchange whose request leaves at once, arrives 10 ms later and is decided upon 20 ms later.

@@ -1,0 +1,129 @@
+use super::*;
+use crate::history::Injected;
+use crate::server_fault::ServerFault;
+
+/// A place that servers keep.
+fn over_servers(mut scene: Scene) -> Scene {
+    scene.0.servers = 1;
+    scene
+}
+
+impl Scene {
+    /// Something is done to the servers, by which they may lose what was acknowledged since then.
+    fn fall(&mut self, since: u64, from: u64, to: u64) {
+        self.inject(from, to, Some(None), Some(at(since)));
+    }
+
+    fn inject(&mut self, from: u64, to: u64, out: Option<Option<u32>>, lost_since: Option<At>) {
+        let injected =
+            Injected { place: 0, fault: ServerFault::Killed, began: at(from), out, lost_since };
+        let what = What::Injected(injected);
+        self.0.entries.push(Entry { at: at(to), process: 0, grant: None, what });
+    }
+}
+
+/// The commit of token 101 at 1050 is lost by a fall from 1100 to 1200, and the store shows the intent under write 2 again.
+fn fallen(since: u64) -> Scene {
+    let mut scene = over_servers(refreshed());
+    scene.fall(since, 1100, 1200);
+    scene.last(2);
+    scene
+}
+
+/// Process 2 presents token 100 again, over write 2.
+fn presents_again(mut scene: Scene, ms: u64) -> Scene {
+    scene.write(ms - 10, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.exchange(ms, 2, 1, TOKEN, Some(Reuse));
+    scene
+}
+
+#[test]
+fn what_servers_were_made_to_lose_is_no_lost_write() {
+    assert_eq!(fallen(1040).rules(), []);
+    assert_eq!(fallen(1060).rules(), [Rule::LostWrite], "it was acknowledged before");
+    let mut scene = over_servers(refreshed());
+    scene.last(2);
+    assert_eq!(scene.rules(), [Rule::LostWrite], "nothing was done to them");
+}
+
+#[test]
+fn a_fall_explains_what_is_read_after_it_and_nothing_before() {
+    let read = |ms: u64| {
+        let mut scene = fallen(1040);
+        let found = Found::Record { stamp: Mark(2), digest: Mark(2) };
+        scene.tell(ms + 5, 2, What::Loaded { began: at(ms), found });
+        scene.rules()
+    };
+    assert_eq!(read(1300), []);
+    assert_eq!(read(1080), [Rule::StaleRead]);
+}
+
+#[test]
+fn a_loss_by_a_fall_is_avoidable_if_who_knew_the_token_lived_and_ran() {
+    let findings = presents_again(fallen(1040), 4000).check();
+    lost(&findings, Cause::Avoidable);
+    let mut scene = fallen(1040);
+    scene.kill(1150, 1);
+    let findings = presents_again(scene, 4000).check();
+    lost(&findings, Cause::StoreFell);
+    assert_eq!(findings.violations, []);
+    let mut scene = fallen(1040);
+    scene.stop(1150, 9000, 1);
+    lost(&presents_again(scene, 4000).check(), Cause::StoreFell);
+}
+
+#[test]
+fn who_does_not_wait_until_others_can_bring_a_token_back_is_not_excused() {
+    let findings = presents_again(fallen(1040), 1600).check();
+    lost(&findings, Cause::Avoidable);
+}
+
+#[test]
+fn a_token_that_was_brought_back_and_is_presented_again_is_an_avoidable_loss() {
+    let mut scene = fallen(1040);
+    scene.write(1300, 1, 2, 5, ((1, 1), Idle, 101));
+    scene.kill(1400, 1);
+    scene.write(3990, 2, 5, 4, ((1, 0), InFlight, TOKEN));
+    scene.exchange(4000, 2, 1, TOKEN, Some(Reuse));
+    lost(&scene.check(), Cause::Avoidable);
+}
+
+#[test]
+fn an_answer_that_a_place_out_of_reach_does_not_take_is_window_p() {
+    for (host, cause) in
+        [(None, Cause::Paused), (Some(1), Cause::Paused), (Some(2), Cause::Avoidable)]
+    {
+        let mut scene = over_servers(sent());
+        scene.exchanged(1040, 1, 1, tokens(101));
+        scene.begin(1041, 1, 2, 3, ((1, 1), Idle, 101));
+        scene.end(1042, 1, 3, SwapEnd::Failed { kind: "Refused".to_owned() });
+        scene.inject(1030, 3985, Some(host), None);
+        lost(&presents_again(scene, 4000).check(), cause);
+    }
+}
+
+#[test]
+fn a_record_that_is_gone_and_that_nobody_brings_back_is_found() {
+    let forgotten = |killed: bool| {
+        let mut scene = over_servers(refreshed());
+        scene.fall(0, 1100, 1200);
+        if killed {
+            scene.kill(1150, 1);
+        }
+        scene.0.last = vec![(0, Ok(None))];
+        let what = What::SignedIn { family: FAMILY + 1, refresh: Mark(200), forgotten: true };
+        scene.tell(7000, 0, what);
+        scene.rules()
+    };
+    assert_eq!(forgotten(false), [Rule::NotBroughtBack]);
+    assert_eq!(forgotten(true), []);
+}
+
+#[test]
+fn who_stands_still_with_a_write_holds_up_nobody_over_servers() {
+    let mut scene = over_servers(sent());
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.begin(1030, 3, 1, 6, ((1, 0), InFlight, TOKEN));
+    scene.stop(1035, 3990, 3);
+    lost(&again(scene, 4000).check(), Cause::Avoidable);
+}

@@ -1,0 +1,106 @@
+//! A cluster of three masters, each with a replica.
+
+use std::path::Path;
+
+use redis_servers::{Cluster, Server};
+
+use crate::server_fault::ServerFault;
+use crate::time::At;
+
+use super::{Effect, LAG, Place, follows, is_master, pause, rights, until};
+
+pub(super) struct Nodes {
+    nodes: Vec<Server>,
+    masters: Vec<usize>,
+}
+
+impl Nodes {
+    pub(super) fn start(directory: &Path) -> Self {
+        let options = rights::options(directory);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let cluster = Cluster::with(true, &options);
+        let nodes = cluster.masters.into_iter().chain(cluster.replicas).collect();
+        Self { nodes, masters: vec![0, 1, 2] }
+    }
+
+    /// The nodes that are masters now, or replicas.
+    fn of_role(&self, master: bool) -> Vec<usize> {
+        let nodes = (0..self.nodes.len()).filter(|node| is_master(&self.nodes[*node]) == master);
+        nodes.collect()
+    }
+
+    /// Waits until the slots of the node that is gone have another master.
+    fn until_succeeded(&self, gone: usize) {
+        until("a replica has taken the place of its master", || self.of_role(true).len() == 3);
+        let others = self.nodes.iter().enumerate().filter(|(node, _)| *node != gone);
+        for (_, node) in others {
+            node.until_answer(&["CLUSTER", "INFO"], |info| {
+                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
+            });
+        }
+    }
+}
+
+impl Place for Nodes {
+    fn faults(&self) -> &'static [ServerFault] {
+        &[ServerFault::Handover, ServerFault::MasterKilled, ServerFault::LinkCut]
+    }
+
+    fn url(&self, host: u32) -> String {
+        let hosts: Vec<String> =
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
+        format!("redis+cluster://{}@{}", rights::login(host), hosts.join(","))
+    }
+
+    fn inject(&mut self, fault: ServerFault, dice: &mut fastrand::Rng) -> Effect {
+        let mut since = At::now().before(LAG);
+        if fault == ServerFault::Handover {
+            let replicas = self.of_role(false);
+            let replica = &self.nodes[replicas[dice.usize(..replicas.len())]];
+            until("a replica takes over", || {
+                let _: Option<String> = replica.try_ask(&["CLUSTER", "FAILOVER"]);
+                is_master(replica)
+            });
+            until("its master follows it", || self.of_role(true).len() == 3);
+            self.masters = self.of_role(true);
+            // The master stands still until its replica has all.
+            return Effect { out: Some(None), lost_since: None };
+        }
+        let masters = self.of_role(true);
+        let victim = masters[dice.usize(..masters.len())];
+        if fault == ServerFault::LinkCut {
+            since = At::now();
+            rights::revoke(&self.nodes[victim], rights::REPLICATOR);
+            pause(dice, 100..1500);
+        }
+        self.nodes[victim].kill();
+        self.until_succeeded(victim);
+        self.masters = self.of_role(true);
+        Effect { out: Some(None), lost_since: Some(since) }
+    }
+
+    fn mend(&mut self) {
+        for node in &mut self.nodes {
+            if node.try_ask::<String>(&["PING"]).is_none() {
+                node.restart();
+            }
+        }
+        until("there are three masters", || self.of_role(true).len() == 3);
+        for replica in self.of_role(false) {
+            until("a replica follows its master", || follows(&self.nodes[replica]));
+        }
+        for node in &self.nodes {
+            node.until_answer(&["CLUSTER", "INFO"], |info| info.contains("cluster_state:ok"));
+        }
+    }
+
+    fn has_moved(&mut self) -> bool {
+        let masters = self.of_role(true);
+        if masters == self.masters {
+            return false;
+        }
+        until("there are three masters again", || self.of_role(true).len() == 3);
+        self.masters = self.of_role(true);
+        true
+    }
+}

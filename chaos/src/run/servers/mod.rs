@@ -1,0 +1,208 @@
+//! The places where records are kept, if servers keep them: real ones, to which something is done again and again.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use redis_servers::Server;
+
+use crate::history::{Entry, Injected, What};
+use crate::options::Store;
+use crate::server_fault::ServerFault;
+use crate::time::At;
+
+use super::{HOSTS, Message};
+
+mod cluster;
+mod rights;
+mod sentinel;
+mod single;
+
+/// The places are left alone for so long between two faults, so that refreshes get through too.
+const QUIET: std::ops::Range<u64> = 1_500..4_500;
+
+/// What was acknowledged so long before a master's end has reached its replicas, if nobody cut their link.
+const LAG: Duration = Duration::from_secs(1);
+
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How often to look whether all is as it should be.
+const WATCH: Duration = Duration::from_millis(100);
+
+/// Servers that keep records together.
+trait Place: Send {
+    /// What can be done to them.
+    fn faults(&self) -> &'static [ServerFault];
+
+    /// Where this host finds them: each has a user of its own.
+    fn url(&self, host: u32) -> String;
+
+    /// Does it, and returns once the place can be used again.
+    fn inject(&mut self, fault: ServerFault, dice: &mut fastrand::Rng) -> Effect;
+
+    /// Makes it whole for the next fault.
+    fn mend(&mut self);
+
+    /// Whether there is another master than when this was asked last, or one was made by a fault.
+    fn has_moved(&mut self) -> bool;
+}
+
+/// What a fault meant.
+#[derive(Clone, Copy, Default)]
+struct Effect {
+    out: Option<Option<u32>>,
+    lost_since: Option<At>,
+}
+
+/// Writes what the servers are to find in the run's directory.
+pub(super) fn prepare(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    rights::write(directory)
+}
+
+/// All places, each with a thread that disturbs it.
+pub(super) struct Servers {
+    threads: Vec<JoinHandle<Box<dyn Place>>>,
+    calm: Arc<AtomicBool>,
+    /// All that is left, once it is calm.
+    places: Vec<Box<dyn Place>>,
+    urls: Vec<Vec<String>>,
+    /// What can be done, and to which place.
+    pub(super) faults: Vec<(u32, ServerFault)>,
+}
+
+impl Servers {
+    /// Starts those that this store is made of, and begins to disturb them.
+    pub(super) fn start(store: Store, seed: u64, directory: &Path, to: &Sender<Message>) -> Self {
+        let sentinel = || -> Box<dyn Place> { Box::new(sentinel::Sentinels::start(directory)) };
+        let places: Vec<Box<dyn Place>> = match store {
+            Store::File => Vec::new(),
+            Store::Redis => vec![
+                Box::new(single::Single::start(directory)),
+                sentinel(),
+                Box::new(cluster::Nodes::start(directory)),
+            ],
+            Store::RedisSentinel => vec![sentinel(), sentinel(), sentinel()],
+        };
+        let numbered = || (0..).zip(&places);
+        let faults = numbered()
+            .flat_map(|(place, it)| it.faults().iter().map(move |fault| (place, *fault)))
+            .collect();
+        let urls = places.iter().map(|place| (0..=HOSTS).map(|host| place.url(host)).collect());
+        let (urls, calm) = (urls.collect(), Arc::new(AtomicBool::new(false)));
+        let threads = (0..)
+            .zip(places)
+            .map(|(number, place)| {
+                let dice = fastrand::Rng::with_seed(seed.wrapping_add(u64::from(number) + 2));
+                let (to, calm) = (to.clone(), Arc::clone(&calm));
+                thread::spawn(move || disturb(number, place, dice, &to, &calm))
+            })
+            .collect();
+        Self { threads, calm, places: Vec::new(), urls, faults }
+    }
+
+    /// Whether Sentinels watch this place.
+    pub(super) fn has_sentinels(&self, place: u32) -> bool {
+        self.urls.get(place as usize).is_some_and(|urls| urls[0].starts_with("redis+sentinel:"))
+    }
+
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.urls.len()
+    }
+
+    /// Where a host finds each place. Beyond the last host is the run itself.
+    pub(super) fn urls(&self, host: u32) -> impl Iterator<Item = &str> {
+        self.urls.iter().map(move |urls| urls[host as usize].as_str())
+    }
+
+    /// Ends all disturbance, and waits until every place is whole.
+    pub(super) fn calm(&mut self) -> Result<(), String> {
+        self.calm.store(true, Ordering::Relaxed);
+        let threads = self.threads.drain(..).map(JoinHandle::join);
+        let (places, failed): (Vec<_>, Vec<_>) = threads.partition(Result::is_ok);
+        self.places = places.into_iter().flatten().collect();
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err("a server did not do what it was told".to_owned())
+        }
+    }
+
+    /// Whether servers did not do what they were told, of which the thread's panic has told.
+    pub(super) fn have_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+/// One fault after the other, each as often as the others.
+fn disturb(
+    number: u32,
+    mut place: Box<dyn Place>,
+    mut dice: fastrand::Rng,
+    to: &Sender<Message>,
+    calm: &AtomicBool,
+) -> Box<dyn Place> {
+    let mut faults: Vec<ServerFault> = Vec::new();
+    let tell = |began: At, fault: ServerFault, Effect { out, lost_since }| {
+        let injected = Injected { place: number, fault, began, out, lost_since };
+        let entry =
+            Entry { at: At::now(), process: 0, grant: None, what: What::Injected(injected) };
+        // The run may be over.
+        let _ = to.send(Message::Told(entry));
+    };
+    let mut sane = At::now();
+    loop {
+        let next = At::now().after(Duration::from_millis(dice.u64(QUIET)));
+        while At::now() < next {
+            if calm.load(Ordering::Relaxed) {
+                return place;
+            }
+            let looked = At::now();
+            if place.has_moved() {
+                let lost_since = Some(sane.before(LAG));
+                tell(sane, ServerFault::Unasked, Effect { out: Some(None), lost_since });
+                place.mend();
+            }
+            sane = looked;
+            thread::sleep(WATCH);
+        }
+        if faults.is_empty() {
+            faults = place.faults().to_vec();
+            dice.shuffle(&mut faults);
+        }
+        let Some(fault) = faults.pop() else { return place };
+        let began = At::now();
+        let effect = place.inject(fault, &mut dice);
+        sane = At::now();
+        tell(began, fault, effect);
+        place.mend();
+    }
+}
+
+fn pause(dice: &mut fastrand::Rng, milliseconds: std::ops::Range<u64>) {
+    thread::sleep(Duration::from_millis(dice.u64(milliseconds)));
+}
+
+/// Waits until this is so. A server that never gets there ends the run.
+fn until(what: &str, so: impl Fn() -> bool) {
+    let late = At::now().after(Duration::from_secs(60));
+    while !so() {
+        assert!(At::now() < late, "after a minute it is not so: {what}");
+        thread::sleep(LOOK);
+    }
+}
+
+fn is_master(server: &Server) -> bool {
+    let info: Option<String> = server.try_ask(&["INFO", "replication"]);
+    info.is_some_and(|info| info.contains("role:master"))
+}
+
+/// Whether it follows a master and has caught up.
+fn follows(server: &Server) -> bool {
+    let info: Option<String> = server.try_ask(&["INFO", "replication"]);
+    info.is_some_and(|info| info.contains("role:slave") && info.contains("master_link_status:up"))
+}
