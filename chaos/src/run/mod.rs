@@ -85,7 +85,7 @@ fn run_over<S: Open>(options: &Run, seed: u64, directory: &Path) -> Result<Outco
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let server = AuthorizationServer::builder().access_lifetime(ACCESS_LIFETIME).start()?;
     let (to, messages) = mpsc::channel();
-    servers::prepare(directory)?;
+    servers::prepare(options.store, directory)?;
     let servers = Servers::start(options.store, seed, directory, &to);
     let files = (options.store == Store::File).then(|| directory.display().to_string());
     let stores_of = |host: u32| {

@@ -57,8 +57,11 @@ struct Effect {
     lost_since: Option<At>,
 }
 
-/// Writes what the servers are to find in the run's directory.
-pub(super) fn prepare(directory: &Path) -> std::io::Result<()> {
+/// Writes what the servers of this store are to find in the run's directory.
+pub(super) fn prepare(store: Store, directory: &Path) -> std::io::Result<()> {
+    if store == Store::File {
+        return Ok(());
+    }
     std::fs::create_dir_all(directory)?;
     rights::write(directory)
 }
