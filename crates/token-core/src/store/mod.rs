@@ -362,6 +362,9 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The record could be read or written by somebody else.
     Insecure,
+    /// The record is sealed, and this process has not the key, or does not look for seals: others can open it. Nothing was
+    /// written.
+    Sealed,
 }
 
 impl StoreError {
