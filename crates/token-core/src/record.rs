@@ -176,6 +176,24 @@ impl RecordError {
     }
 }
 
+/// Whether these bytes are a record in the clear, of this or a newer format, whole or not.
+#[cfg(feature = "sealing")]
+pub(crate) fn is_clear(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Head>(bytes).is_ok()
+}
+
+/// The version in a record, if these bytes are one.
+#[cfg(feature = "sealing")]
+pub(crate) fn version_of(bytes: &[u8]) -> Option<Version> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        epoch: u64,
+        generation: u64,
+    }
+    let Versioned { epoch, generation } = serde_json::from_slice(bytes).ok()?;
+    Some(Version::new(epoch, generation))
+}
+
 #[derive(Deserialize)]
 struct Head {
     format: u32,

@@ -35,6 +35,8 @@ use bytes::Bytes;
 
 mod erased;
 mod memory;
+#[cfg(feature = "sealing")]
+pub mod sealed;
 
 pub(crate) use self::erased::{SharedStore, erase};
 pub use self::memory::MemoryStore;
