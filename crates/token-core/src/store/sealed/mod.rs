@@ -68,7 +68,8 @@
 //! | changed in any byte, or another grant's, or of another write | [`Corrupt`] | sets it aside |
 //! | in the clear | [`Insecure`] | changes nothing |
 //!
-//! A manager without a `SealedStore` that meets a sealed record has an error of the kind [`Sealed`], and changes nothing.
+//! A process that has read the record before it was changed writes over it with its next refresh, which needs nothing of what is
+//! there now. A manager without a `SealedStore` that meets a sealed record has an error of the kind [`Sealed`], and changes nothing.
 //!
 //! # A store that has records already
 //!
@@ -89,6 +90,7 @@
 //! [`Corrupt`]: StoreErrorKind::Corrupt
 //! [`Insecure`]: StoreErrorKind::Insecure
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,12 +117,11 @@ pub use self::reseal::{Reseal, Resealed};
 
 /// A store whose records are sealed. See the [module docs](self).
 ///
-/// It keeps what the store below promises, and adds nothing to wait for but the keys.
+/// It keeps what the store below promises, and adds nothing to wait for but the keys. Clones share the keys.
 ///
 /// # Cancel safety
 ///
 /// That of the store below: a record is sealed before it is written and opened after it was read.
-#[derive(Clone, Debug)]
 pub struct SealedStore<S, K = KeyRing> {
     store: S,
     keys: Arc<K>,
@@ -168,6 +169,19 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
         }
         let opened = envelope.open(&key, grant, found.stamp());
         Ok(Versioned::new(found.stamp(), opened.ok_or_else(|| failure::damaged(grant))?))
+    }
+}
+
+impl<S: Clone, K> Clone for SealedStore<S, K> {
+    fn clone(&self) -> Self {
+        let Self { store, keys, reads_clear } = self;
+        Self { store: store.clone(), keys: Arc::clone(keys), reads_clear: *reads_clear }
+    }
+}
+
+impl<S: fmt::Debug, K> fmt::Debug for SealedStore<S, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedStore").field("store", &self.store).finish_non_exhaustive()
     }
 }
 

@@ -21,8 +21,8 @@ pub enum Reseal {
     Current,
     /// It is now.
     Resealed,
-    /// A refresh of it is under way, or one whose outcome is not known; or its store fell back a moment ago; or somebody
-    /// else wrote it just now. Nothing was done. The next refresh seals it anew, or the next try.
+    /// A refresh of it is under way, or somebody else wrote it just now, or only a newer program knows what it is. Nothing was
+    /// done. The next refresh seals it anew, or the next try.
     LeftAlone,
 }
 
@@ -66,8 +66,8 @@ impl Resealed {
 impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
     /// Seals every record with the primary key that is not, one after the other.
     ///
-    /// Managers may work meanwhile. To them it is a write that changes nothing; a login that a grant makes by itself may come
-    /// some seconds later for it.
+    /// Managers may work meanwhile. To them it is a write that changes nothing; who was waiting for something that a record
+    /// tells, such as an outcome that is not known, may wait some seconds longer for it.
     ///
     /// # Errors
     ///
@@ -124,15 +124,21 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
             Err(_) if envelope.is_ok() => None,
             Err(error) => return Err(StoreError::new(error.kind(), error.to_string())),
         };
-        if provenance.is_broken() || record.as_ref().is_some_and(is_under_way) {
-            return Ok(Reseal::LeftAlone);
-        }
-        let new = Versioned::new(Stamp::random(), opened.bytes().clone());
+        let bytes = match &record {
+            // Others ask for the holder of the attempt by this stamp.
+            Some(Record { state: State::InFlight { .. }, .. }) => return Ok(Reseal::LeftAlone),
+            // The store fell back, and the new record would not show it.
+            Some(record) if provenance.is_broken() => record.settling(true).encode(grant),
+            None if provenance.is_broken() => return Ok(Reseal::LeftAlone),
+            _ => opened.bytes().clone(),
+        };
+        let new = Versioned::new(Stamp::random(), bytes);
         let expect = Expect::Is(found.stamp());
         let Some(written) = self.write(&primary, grant, expect, &new).await? else {
             return Ok(Reseal::LeftAlone);
         };
-        if let Some(record) = record.filter(|_| written.replaced.is_broken()) {
+        let fell_back = written.replaced.is_broken() && !provenance.is_broken();
+        if let Some(record) = record.filter(|_| fell_back) {
             self.mark_fallen_back(&primary, grant, new.stamp(), &record).await?;
         }
         if written.durable { Ok(Reseal::Resealed) } else { Err(failure::not_lasting(grant)) }
@@ -180,9 +186,4 @@ struct Written {
     durable: bool,
     /// Where the record that it replaced came from.
     replaced: Provenance,
-}
-
-/// Whether the stamp says more than which write it was: it names an attempt, or others count time from it.
-fn is_under_way(record: &Record) -> bool {
-    record.settling || matches!(record.state, State::InFlight { .. } | State::Unknown { .. })
 }

@@ -20,8 +20,14 @@ async fn with_old_key(record: &Record) -> MemoryStore {
 
 #[tokio::test]
 async fn an_idle_record_is_sealed_with_the_primary_and_says_what_it_said() {
-    for state in [State::Idle, State::Dead { reason: DeadReason::LoggedOut }] {
-        let memory = with_old_key(&record().with_state(state)).await;
+    let unknown = State::Unknown { attempt: Stamp::random() };
+    for record in [
+        record(),
+        record().with_state(State::Dead { reason: DeadReason::LoggedOut }),
+        record().with_state(unknown),
+        record().settling(true),
+    ] {
+        let memory = with_old_key(&record).await;
         let store = SealedStore::new(memory.clone(), rotated());
         let before = found(&store, &grant()).await;
         assert_eq!(store.reseal(&grant()).await.unwrap(), Reseal::Resealed);
@@ -43,21 +49,15 @@ async fn a_record_of_another_key_with_the_primarys_id_does_not_count_as_sealed_w
     assert_eq!(kind(store.reseal(&grant()).await), StoreErrorKind::Sealed);
 }
 
-/// The stamp names the attempt, by which others ask for its holder, or they count time from it.
+/// The stamp names the attempt: others ask for its holder by it.
 #[tokio::test]
 async fn a_record_with_a_refresh_under_way_is_left_alone() {
-    let attempt = Stamp::random();
-    for record in [
-        record().with_state(State::InFlight { attempt }),
-        record().with_state(State::Unknown { attempt }),
-        record().settling(true),
-    ] {
-        let memory = with_old_key(&record).await;
-        let before = found(&memory, &grant()).await;
-        let store = SealedStore::new(memory.clone(), rotated());
-        assert_eq!(store.reseal(&grant()).await.unwrap(), Reseal::LeftAlone);
-        assert_eq!(found(&memory, &grant()).await, before);
-    }
+    let memory =
+        with_old_key(&record().with_state(State::InFlight { attempt: Stamp::random() })).await;
+    let before = found(&memory, &grant()).await;
+    let store = SealedStore::new(memory.clone(), rotated());
+    assert_eq!(store.reseal(&grant()).await.unwrap(), Reseal::LeftAlone);
+    assert_eq!(found(&memory, &grant()).await, before);
 }
 
 #[tokio::test]
@@ -174,8 +174,18 @@ async fn falling(loads: Provenance, swaps: Vec<(bool, Provenance)>) -> SealedSto
 
 /// Or its newer record, which a process still knows, would be taken for one that never was.
 #[tokio::test]
-async fn a_record_of_a_store_that_fell_back_is_left_alone() {
+async fn a_record_of_a_store_that_fell_back_is_marked_as_one_that_others_do_not_trust_yet() {
+    let store = falling(broken(), vec![(true, broken())]).await;
+    assert_eq!(store.reseal(&grant()).await.unwrap(), Reseal::Resealed);
+    let after = found(&store, &grant()).await;
+    assert!(Record::decode(after.bytes(), &grant()).unwrap().settling);
+}
+
+#[tokio::test]
+async fn bytes_that_cannot_be_marked_are_left_alone_where_the_store_fell_back() {
     let store = falling(broken(), Vec::new()).await;
+    let other = Versioned::new(Stamp::random(), bytes::Bytes::from_static(b"no record"));
+    put(&store.store.memory, &grant(), &sealed(ring("old", 7), &other).await).await;
     assert_eq!(store.reseal(&grant()).await.unwrap(), Reseal::LeftAlone);
 }
 
