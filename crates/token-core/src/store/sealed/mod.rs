@@ -7,36 +7,38 @@
 //! # Example
 //!
 //! ```
-//! use token_core::store::sealed::{KeyRing, SealedStore};
 //! use token_core::store::MemoryStore;
+//! use token_core::store::sealed::{KeyRing, SealedStore};
 //! use token_core::{TokenManager, TokenSet};
-//! # use token_core::{RefreshError, Refresher};
+//! # use token_core::{RefreshError, Refresher, Spends};
 //! # struct Endpoint;
 //! # impl Refresher for Endpoint {
 //! #     async fn refresh(&self, _: Option<&TokenSet>) -> Result<TokenSet, RefreshError> {
 //! #         Ok(TokenSet::new("at-2").with_refresh_token("rt-2"))
 //! #     }
+//! #     fn spends(&self, _: Option<&TokenSet>) -> Spends {
+//! #         Spends::RefreshToken
+//! #     }
 //! # }
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let directory = std::env::temp_dir().join(format!("token-core-sealing-{}", std::process::id()));
-//! # std::fs::create_dir_all(&directory)?;
-//! # let path = directory.join("keys");
-//! # {
-//! #     use std::io::Write;
+//! # fn write(path: &std::path::Path) -> std::io::Result<()> {
 //! #     let mut options = std::fs::OpenOptions::new();
 //! #     options.write(true).create_new(true);
 //! #     #[cfg(unix)]
 //! #     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-//! #     options.open(&path)?.write_all(b"2026-11:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n")?;
+//! #     let text = b"2026-11:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+//! #     std::io::Write::write_all(&mut options.open(path)?, text)
 //! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let path = directory.path().join("keys");
+//! # write(&path)?;
 //!
 //! let keys = KeyRing::from_file(&path)?; // one line: 2026-11:… with 32 bytes of `openssl rand -base64 32`
 //! let store = SealedStore::new(MemoryStore::new(), keys);
 //! let seed = TokenSet::from_refresh_token("the first one");
 //! let tokens = TokenManager::builder(Endpoint).store(store).seed(seed).build()?;
 //! tokens.token().await?;
-//! # std::fs::remove_dir_all(&directory)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -65,7 +67,7 @@
 //! | sealed with a key that this process does not have, or that has another key's id here | [`Sealed`] | changes nothing: others can open it |
 //! | sealed in a newer format | [`Sealed`] | changes nothing |
 //! | sealed, and the keys cannot be asked now | [`Refused`] | changes nothing |
-//! | changed in any byte, or another grant's, or of another write | [`Corrupt`] | sets it aside |
+//! | changed, or another grant's, or of another write | [`Corrupt`] | sets it aside |
 //! | in the clear | [`Insecure`] | changes nothing |
 //!
 //! A process that has read the record before it was changed writes over it with its next refresh, which needs nothing of what is
@@ -81,7 +83,7 @@
 //!
 //! - An *old* record of the same grant, put back whole with its stamp, opens: it is what was written then. A process that
 //!   knows a newer one repairs that. With none alive, the old refresh token is presented, which costs the login, and tells
-//!   nobody a token. Nor is a record protected from being removed.
+//!   nobody a token. Nor is a record protected from being removed, after which a seed is presented as the first time.
 //! - The grants' names with their tenants, the versions, the keys' ids, the sizes and the times of writes can be seen.
 //! - The keys and the tokens are in the memory of every process. Whoever reads that has both.
 //!
