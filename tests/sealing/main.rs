@@ -1,6 +1,5 @@
 //! Sealed records through whole managers, over memory and files: what is refused, what a login does, and keys that change.
 
-#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of these tests are tests")]
 
 mod found;
