@@ -1,9 +1,9 @@
 //! Keys that are replaced while managers work.
 
 use integration_tests::soon;
+use token_core::TokenKey;
 use token_core::store::sealed::{KeyRing, Reseal};
 use token_core::store::{StoreErrorKind, StoreKey};
-use token_core::{TokenKey, TokenManager};
 
 use crate::site::{Site, key, ring, tells};
 
@@ -33,10 +33,7 @@ async fn a_refresh_seals_with_the_new_key_and_the_old_one_can_go() {
 #[tokio::test]
 async fn two_managers_refresh_once_each_though_the_record_was_sealed_anew_in_between() {
     let site = Site::new();
-    let service = || -> TokenManager {
-        let key = TokenKey::new("billing-api").unwrap().with_tenant("acme").unwrap();
-        site.kit.manager().key(key).store(site.sealed(rotated())).build().unwrap()
-    };
+    let service = || site.builder("acme", site.sealed(rotated())).build().unwrap();
     site.manager("acme", site.sealed(ring("old", 7))).token().await.unwrap();
     let (a, b) = (service(), service());
     let held = soon(a.token()).await.unwrap();

@@ -7,7 +7,7 @@ use integration_tests::Kit;
 use tempfile::TempDir;
 use token_core::store::sealed::{KeyRing, SealedStore, SealingKey};
 use token_core::store::{StoreErrorKind, TokenStore};
-use token_core::{Error, ErrorKind, TokenKey, TokenManager};
+use token_core::{Error, ErrorKind, TokenKey, TokenManager, TokenManagerBuilder};
 use token_store_file::FileStore;
 
 pub(crate) struct Site {
@@ -31,8 +31,12 @@ impl Site {
 
     /// A manager of this tenant's grant, with the seed that all have. It does nothing by itself.
     pub(crate) fn manager(&self, tenant: &str, store: impl TokenStore) -> TokenManager {
+        self.builder(tenant, store).one_shot().build().unwrap()
+    }
+
+    pub(crate) fn builder(&self, tenant: &str, store: impl TokenStore) -> TokenManagerBuilder {
         let key = TokenKey::new("billing-api").unwrap().with_tenant(tenant).unwrap();
-        self.kit.manager().key(key).store(store).one_shot().build().unwrap()
+        self.kit.manager().key(key).store(store)
     }
 
     /// The one file that holds this tenant's record.

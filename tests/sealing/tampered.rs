@@ -1,10 +1,12 @@
 //! What somebody can do who writes to the store. It costs a refresh, never a token.
 
 use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
-use integration_tests::{Kit, Log, event};
+use integration_tests::{Kit, Log, event, until};
 use token_core::TokenManager;
+use token_core::clock::ManualClock;
 use token_core::event::Event;
 use token_core::store::StoreErrorKind::{Corrupt, Sealed};
 use token_core::store::sealed::SealedStore;
@@ -103,10 +105,7 @@ async fn a_changed_header_is_refused_and_a_login_gets_past_it() {
         let newcomer = site.manager("acme", store());
         tells(&newcomer.token().await.unwrap_err(), Corrupt, &["was changed"]);
         assert_eq!(site.kit.token_requests(), requests);
-        newcomer
-            .login(site.kit.another_login().with_expires_in(std::time::Duration::ZERO))
-            .await
-            .unwrap();
+        newcomer.login(site.kit.another_login().with_expires_in(Duration::ZERO)).await.unwrap();
         newcomer.refresh_now().await.unwrap();
         for path in site.paths(".unreadable") {
             fs::remove_file(path).unwrap();
@@ -115,6 +114,28 @@ async fn a_changed_header_is_refused_and_a_login_gets_past_it() {
         newcomer.login(site.kit.another_login()).await.unwrap();
     }
     assert_eq!(site.kit.server.counters().reuse_detected, 0);
+}
+
+/// It was sealed so, and opens. Who knows better does not believe it.
+#[tokio::test]
+async fn an_old_record_that_is_put_back_whole_is_repaired_by_a_process_that_knows_a_newer_one() {
+    let site = Site::new();
+    let clock = ManualClock::new();
+    let start = || {
+        let builder = site.builder("acme", site.sealed(ring("k", 7)));
+        builder.clock(clock.clone()).one_shot().build().unwrap()
+    };
+    let tokens = start();
+    tokens.token().await.unwrap();
+    let old = site.text("acme");
+    let newest = tokens.refresh_now().await.unwrap();
+    fs::write(site.record("acme"), &old).unwrap();
+    // It brings the newest back, and gives others that may know a newer one still the time to say so: the clock stands still.
+    let refresh = tokio::spawn(async move { tokens.refresh_now().await });
+    until(|| site.text("acme").contains("\"generation\":2,")).await;
+    assert_eq!(start().token().await.unwrap().version(), newest.version());
+    assert!(!refresh.is_finished());
+    assert_eq!(site.kit.token_requests(), 2);
 }
 
 #[tokio::test]

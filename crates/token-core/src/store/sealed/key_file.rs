@@ -17,15 +17,13 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, ConfigError> {
         ConfigError::new(format!("the sealing keys' file `{}` {why}", path.display()))
     };
     let failed = |error: io::Error| refused(format!("cannot be read: {error}"));
-    let file = open(path).map_err(failed)?;
-    if let Some(why) = file.as_ref().map_or(Ok(Some(LINK.to_owned())), check).map_err(failed)? {
+    let file = open(path).map_err(failed)?.ok_or_else(|| refused(LINK.to_owned()))?;
+    if let Some(why) = distrust(&file).map_err(failed)? {
         return Err(refused(why));
     }
     // Room for all of it: a buffer that grows leaves copies behind that nobody wipes.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
-    if let Some(file) = file {
-        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    }
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > LARGEST {
         return Err(refused(format!("is longer than {LARGEST} bytes; is it the right one?")));
     }
@@ -54,7 +52,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 
 /// Why this open file is not to be trusted.
 #[cfg(unix)]
-fn check(file: &File) -> io::Result<Option<String>> {
+fn distrust(file: &File) -> io::Result<Option<String>> {
     use std::os::unix::fs::MetadataExt;
 
     let metadata = file.metadata()?;
@@ -90,6 +88,6 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 }
 
 #[cfg(not(unix))]
-fn check(file: &File) -> io::Result<Option<String>> {
+fn distrust(file: &File) -> io::Result<Option<String>> {
     Ok((!file.metadata()?.is_file()).then(|| NO_FILE.to_owned()))
 }

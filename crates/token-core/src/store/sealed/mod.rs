@@ -82,8 +82,8 @@
 //! # What it does not protect
 //!
 //! - An *old* record of the same grant, put back whole with its stamp, opens: it is what was written then. A process that
-//!   knows a newer one repairs that. With none alive, the old refresh token is presented, which costs the login, and tells
-//!   nobody a token. Nor is a record protected from being removed, after which a seed is presented as the first time.
+//!   knows a newer one repairs that. With none alive, the old refresh token is presented, which costs the login, or a logout is
+//!   undone; that tells nobody a token. Nor is a record protected from being removed, after which a seed is presented as the first time.
 //! - The grants' names with their tenants, the versions, the keys' ids, the sizes and the times of writes can be seen.
 //! - The keys and the tokens are in the memory of every process. Whoever reads that has both.
 //!
