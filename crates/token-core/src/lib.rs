@@ -5,7 +5,7 @@
 //! - [`endpoint`] asks an OAuth token endpoint; [`Refresher`] is any other way to get tokens. [`Refresher::or_login`] falls
 //!   back to a login, [`NoRefresh`] is for tokens that somebody supplies, and [`endpoint::WithBearer`] and
 //!   [`endpoint::AfterLogin`] are for token endpoints whose credential is a token too.
-//! - [`store`] is where tokens are kept.
+//! - [`store`] is where tokens are kept, with the feature `sealing` also encrypted.
 //! - [`http`] has the rules that adapters share: which requests get a token, what counts as a refusal, what is sent again.
 //!   `tower-token-refresh` and `reqwest-token-refresh` are such adapters.
 //! - [`event`] and [`Status`] are for those who watch; [`failures`] says what to do about each; [`clock`] is for tests.

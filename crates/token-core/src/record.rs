@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::key::StoreKey;
 use crate::secret::{AccessToken, RefreshToken, SeedFingerprint};
-use crate::store::Stamp;
+use crate::store::{Stamp, StoreErrorKind};
 use crate::token::{Expiry, TokenSet};
 use crate::version::Version;
 
@@ -26,6 +26,9 @@ const SEEDS_REMEMBERED: usize = 16;
 
 /// The format that this code writes, and the newest that it reads.
 const FORMAT: u32 = 1;
+
+/// How every sealed record begins, of this format and all later ones: no clear record does.
+pub(crate) const SEALED: &[u8] = br#"{"sealed":"#;
 
 /// What a store holds for one grant.
 #[derive(Clone, Debug)]
@@ -122,6 +125,9 @@ impl Record {
     }
 
     pub(crate) fn decode(bytes: &[u8], key: &StoreKey) -> Result<Self, RecordError> {
+        if bytes.starts_with(SEALED) {
+            return Err(RecordError::Sealed);
+        }
         let head: Head = serde_json::from_slice(bytes).map_err(|_| RecordError::Unreadable)?;
         if head.format > FORMAT {
             return Err(RecordError::Newer { format: head.format });
@@ -151,6 +157,41 @@ pub(crate) enum RecordError {
          which sets this one aside"
     )]
     OtherKey { found: String },
+    #[error(
+        "the stored record is sealed: open this store through `SealedStore`, with the keys that the other processes have; \
+         the record is left as it is"
+    )]
+    Sealed,
+}
+
+impl RecordError {
+    /// What it means for the record.
+    pub(crate) const fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Unreadable | Self::Newer { .. } | Self::OtherKey { .. } => {
+                StoreErrorKind::Corrupt
+            }
+            Self::Sealed => StoreErrorKind::Sealed,
+        }
+    }
+}
+
+/// Whether these bytes are a record in the clear, of this or a newer format, whole or not.
+#[cfg(feature = "sealing")]
+pub(crate) fn is_clear(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<Head>(bytes).is_ok()
+}
+
+/// The version in a record, if these bytes are one.
+#[cfg(feature = "sealing")]
+pub(crate) fn version_of(bytes: &[u8]) -> Option<Version> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        epoch: u64,
+        generation: u64,
+    }
+    let Versioned { epoch, generation } = serde_json::from_slice(bytes).ok()?;
+    Some(Version::new(epoch, generation))
 }
 
 #[derive(Deserialize)]
@@ -348,6 +389,14 @@ mod tests {
             Record::decode(&bytes, &key()).unwrap_err(),
             RecordError::OtherKey { found: "other".to_owned() }
         );
+    }
+
+    #[test]
+    fn a_sealed_record_is_told_apart_also_if_it_is_damaged_or_newer() {
+        for bytes in [&br#"{"sealed":1,"key":"k"}"#[..], br#"{"sealed":99,{"#, br#"{"sealed":"#] {
+            let error = Record::decode(bytes, &key()).unwrap_err();
+            assert_eq!((error.kind(), error), (StoreErrorKind::Sealed, RecordError::Sealed));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
+use token_core::store::sealed::{KeyRing, SealedStore, SealingKey};
 use token_core::store::{StoreErrorKind, StoreKey};
 use token_store_file::FileStore;
 use token_testkit::conformance::{self, Storm, Subject};
@@ -18,8 +19,12 @@ const PLACE: &str = "TOKEN_STORE_FILE_TEST_DIRECTORY";
 #[test]
 fn process() {
     if conformance::started_by_the_suite() {
-        let place = std::env::var_os(PLACE).unwrap();
-        conformance::write_until_killed(&FileStore::open(place).unwrap());
+        let store = FileStore::open(std::env::var_os(PLACE).unwrap()).unwrap();
+        if std::env::var_os(SEALED).is_some() {
+            conformance::write_until_killed(&sealed(store));
+        } else {
+            conformance::write_until_killed(&store);
+        }
     }
 }
 
@@ -58,6 +63,21 @@ impl Files {
     fn open(&self) -> FileStore {
         FileStore::open(self.place()).unwrap()
     }
+
+    /// Changes the file of a grant, if there is one.
+    fn rewrite(&self, key: &StoreKey, change: impl Fn(&str) -> String) -> bool {
+        for entry in std::fs::read_dir(self.place()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "json") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                if text.contains(&format!("\"key\": \"{key}\"")) {
+                    std::fs::write(&path, change(&text)).unwrap();
+                    return true;
+                }
+            }
+        }
+        false
+    }
 }
 
 impl Subject for Files {
@@ -83,17 +103,7 @@ impl Subject for Files {
     }
 
     fn damage(&self, key: &StoreKey) -> bool {
-        for entry in std::fs::read_dir(self.place()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|end| end == "json") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                if text.contains(&format!("\"key\": \"{key}\"")) {
-                    std::fs::write(&path, &text[..text.len() - 9]).unwrap();
-                    return true;
-                }
-            }
-        }
-        false
+        self.rewrite(key, |text| text[..text.len() - 9].to_owned())
     }
 
     /// A file's times are the only ones that a file system shows.
@@ -106,5 +116,78 @@ impl Subject for Files {
             file.set_modified(then).unwrap();
         }
         true
+    }
+}
+
+mod with_seals {
+    use super::*;
+
+    token_testkit::conformance_tests!(Sealed::new());
+}
+
+/// Tells the other process to seal too.
+const SEALED: &str = "TOKEN_STORE_FILE_TEST_SEALED";
+
+fn sealed(store: FileStore) -> SealedStore<FileStore> {
+    SealedStore::new(store, KeyRing::new(SealingKey::new("k", &[7; 32]).unwrap()))
+}
+
+/// The same files with sealed records.
+struct Sealed {
+    files: Files,
+    /// Records are damaged under the seal, and the file store reads them.
+    under_the_seal: bool,
+}
+
+impl Sealed {
+    fn new() -> Self {
+        Self { files: Files::new(), under_the_seal: false }
+    }
+}
+
+/// Not the other check of damage: whoever knows the stamp may write over what was damaged without a write.
+#[test]
+fn what_is_damaged_under_the_seal_is_set_aside_once_and_tells_nothing() {
+    let new = || Sealed { files: Files::new(), under_the_seal: true };
+    let whole = Ok(conformance::Checked::Whole);
+    let aside = conformance::c19_only_what_cannot_be_read_is_set_aside;
+    assert_eq!(conformance::check(&new(), aside), whole);
+    assert_eq!(conformance::check(&new(), conformance::c17_no_secret_is_told), whole);
+}
+
+impl Subject for Sealed {
+    type Store = SealedStore<FileStore>;
+
+    async fn client(&self) -> SealedStore<FileStore> {
+        sealed(self.files.open())
+    }
+
+    fn process(&self) -> Option<Command> {
+        let mut command = self.files.process()?;
+        command.env(SEALED, "1");
+        Some(command)
+    }
+
+    fn fail(&self, kind: StoreErrorKind) -> bool {
+        self.files.fail(kind)
+    }
+
+    fn recover(&self) {
+        self.files.recover();
+    }
+
+    fn damage(&self, key: &StoreKey) -> bool {
+        if !self.under_the_seal {
+            return self.files.damage(key);
+        }
+        self.files.rewrite(key, |text| {
+            let (before, ciphertext) = text.split_once("\"ciphertext\":\"").unwrap();
+            let other = if ciphertext.starts_with('A') { "B" } else { "A" };
+            format!("{before}\"ciphertext\":\"{other}{}", &ciphertext[1..])
+        })
+    }
+
+    fn jump_clock(&self, seconds: i64) -> bool {
+        self.files.jump_clock(seconds)
     }
 }

@@ -157,10 +157,10 @@ impl Inner {
         Record::decode(versioned.bytes(), &self.store_key)
             .map(|record| Some(Stored { stamp, record, history: history(&provenance) }))
             .map_err(|why| {
-                let error = StoreError::new(StoreErrorKind::Corrupt, why.to_string());
+                let error = StoreError::new(why.kind(), why.to_string());
                 match why {
                     // Others can read it and go on with it.
-                    RecordError::Newer { .. } => NotFound::Failed(error),
+                    RecordError::Newer { .. } | RecordError::Sealed => NotFound::Failed(error),
                     RecordError::Unreadable | RecordError::OtherKey { .. } => {
                         NotFound::Unreadable(Some(stamp), error)
                     }

@@ -203,7 +203,7 @@ impl Inner {
 
     fn decode(&self, versioned: &Versioned, history: History) -> Result<Stored, StoreError> {
         let record = Record::decode(versioned.bytes(), &self.store_key)
-            .map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error.to_string()))?;
+            .map_err(|error| StoreError::new(error.kind(), error.to_string()))?;
         Ok(Stored { stamp: versioned.stamp(), record, history })
     }
 

@@ -90,7 +90,10 @@ impl Replica {
         let seed = self.seed.as_ref().map(|seed| &seed.tokens);
         let tokens = known.as_ref().map(|record| &record.tokens).or(seed);
         let dead = known.as_ref().is_some_and(|record| matches!(record.state, State::Dead { .. }));
-        let untrusted = matches!(error.kind(), StoreErrorKind::Corrupt | StoreErrorKind::Insecure);
+        let untrusted = matches!(
+            error.kind(),
+            StoreErrorKind::Corrupt | StoreErrorKind::Insecure | StoreErrorKind::Sealed
+        );
         match (ctx.spends)(tokens) {
             _ if self.demand().repair => self.finish(Err(Failure::Store(error))),
             Spends::Nothing if !dead && !untrusted => self.exchange(known, None),

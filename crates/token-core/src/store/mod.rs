@@ -35,6 +35,8 @@ use bytes::Bytes;
 
 mod erased;
 mod memory;
+#[cfg(feature = "sealing")]
+pub mod sealed;
 
 pub(crate) use self::erased::{SharedStore, erase};
 pub use self::memory::MemoryStore;
@@ -362,6 +364,9 @@ pub enum StoreErrorKind {
     Corrupt,
     /// The record could be read or written by somebody else.
     Insecure,
+    /// The record is sealed, and this process has not the key, or does not look for seals: others can open it. Nothing was
+    /// written.
+    Sealed,
 }
 
 impl StoreError {

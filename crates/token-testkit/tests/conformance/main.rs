@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use token_core::store::MemoryStore;
+use token_core::store::sealed::{KeyRing, SealedStore, SealingKey};
 use token_testkit::conformance::{self, Checked, check, verdicts};
 
 mod wrong_in_memory;
@@ -15,6 +16,16 @@ use wrong_in_memory::{Flaw, Wrong};
 use wrong_on_disk::{DiskFlaw, OnDisk};
 
 token_testkit::conformance_tests!(MemoryStore::new());
+
+mod sealed {
+    use super::*;
+
+    fn keys() -> KeyRing {
+        KeyRing::new(SealingKey::random("k").unwrap())
+    }
+
+    token_testkit::conformance_tests!(SealedStore::new(MemoryStore::new(), keys()));
+}
 
 /// Every check, a store that it is there for, and what is said of that one.
 macro_rules! each_wrong_store_fails {
