@@ -94,7 +94,7 @@ fn corrupt(message: String) -> StoreError {
 
 fn about(what: &str, kind: StoreErrorKind, server: &str, trouble: Trouble) -> StoreError {
     let (said, below) = match trouble {
-        Trouble::Unsuitable(why) => (format!("cannot be used: {why}"), None),
+        Trouble::Unsuitable(why) => (format!("will not do: {why}"), None),
         Trouble::Unreached(error) => (unreached(&error), Some(error)),
         Trouble::Unanswered(error) if error.is_timeout() => {
             ("did not answer in time: it hangs, or the network does".to_owned(), Some(error))
@@ -157,10 +157,14 @@ fn refused(error: &RedisError) -> String {
             "wants a password: put it into the URL, as in `redis://user:password@host:6379`".to_owned()
         }
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => denied(&quoted),
-        // So Redis 7.0 says it of a command within a script.
-        _ if quoted.contains("The user executing the script can't") => denied(&quoted),
+        // Of a command within a script, as Redis 7.0 says it, and as later ones and Valkey do.
+        _ if quoted.contains("The user executing the script can't")
+            || quoted.contains("ACL failure in script") =>
+        {
+            denied(&quoted)
+        }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            format!("cannot be used: {REPLICA}")
+            format!("will not do: {REPLICA}")
         }
         (ErrorKind::Server(ServerErrorKind::MasterDown), _) => {
             "is a replica that has lost its master: use the master's address, or wait for the failover".to_owned()
@@ -225,6 +229,18 @@ mod tests {
     fn what_the_server_repeats_of_a_command_is_not_told() {
         let told = said("ERR", "unknown command 'EVAL', with args beginning with: 'rt-5ecret'");
         assert!(!told.contains("5ecret") && told.contains("does not know a command"), "{told}");
+    }
+
+    #[test]
+    fn a_right_that_is_missing_in_a_script_is_told_by_any_version() {
+        for detail in [
+            "The user executing the script can't run this command or subcommand script: 0, on @user_script:1.",
+            "ACL failure in script: User tokens has no permissions to run the 'copy' command script: on @user_script:1.",
+            "ACL failure in script: No permissions to access a key script: 0, on @user_script:1.",
+        ] {
+            let told = said("ERR", detail);
+            assert!(told.contains("denies a right") && told.contains("`ACL SETUSER`"), "{told}");
+        }
     }
 
     #[test]
