@@ -52,9 +52,9 @@ async fn a_request_that_has_its_token_costs_no_command() {
     assert_eq!(commands(), before);
 }
 
-/// One tells it that something else is there, the other what.
+/// One tells it that something else is there, the other what. All that it sends beyond those is stopped.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_reads_twice_after_a_message() {
+async fn a_follower_holds_the_token_two_reads_after_a_message() {
     let (server, site) = (Server::start(), Site::new());
     let wire = Wire::to(server.port());
     let writer = site.service(&server.url()).await;
@@ -66,6 +66,7 @@ async fn a_follower_reads_twice_after_a_message() {
     until(async || (subscribers().1 == 2).then_some(())).await;
     for _ in 0..20 {
         let before = wire.messages();
+        wire.stop_after_message(2);
         // One write, where a refresh is two.
         let brought = site.another_login();
         let newest = brought.access_token().unwrap().expose_secret().to_owned();
@@ -76,6 +77,7 @@ async fn a_follower_reads_twice_after_a_message() {
         // The look that it had begun by itself may have met the change.
         assert!((1..=2).contains(&sent.len()), "{sent:?}");
         assert!(sent.iter().all(|command| command == "EVAL read"), "{sent:?}");
+        wire.mend();
     }
 }
 

@@ -28,6 +28,8 @@ struct State {
     only: Option<usize>,
     /// Nothing passes at all.
     cut: bool,
+    /// No more than so many commands pass after the next message of a connection; and how many each had before.
+    after_message: Option<(usize, Vec<usize>)>,
 }
 
 #[derive(Default)]
@@ -83,8 +85,14 @@ impl Wire {
     pub(crate) fn since_message(&self) -> Vec<String> {
         let state = self.shared.state();
         let heard = state.connections.iter().rfind(|connection| connection.messages > 0);
-        let heard = heard.expect("a message has come");
-        heard.trips.iter().flatten().skip(heard.before_message).cloned().collect()
+        heard.expect("a message has come").since_message().cloned().collect()
+    }
+
+    /// Lets so many commands pass after the next message of a connection, and then none.
+    pub(crate) fn stop_after_message(&self, commands: usize) {
+        let mut state = self.shared.state();
+        let before = state.connections.iter().map(|connection| connection.messages).collect();
+        state.after_message = Some((commands, before));
     }
 
     /// Stops every connection but this one.
@@ -99,9 +107,25 @@ impl Wire {
 
     pub(crate) fn mend(&self) {
         let mut state = self.shared.state();
-        (state.only, state.cut) = (None, false);
+        (state.only, state.cut, state.after_message) = (None, false, None);
         drop(state);
         self.shared.changed.notify_all();
+    }
+}
+
+impl State {
+    /// Whether a connection has sent all that it may after a message.
+    fn is_spent(&self, number: usize) -> bool {
+        let Some((commands, before)) = &self.after_message else { return false };
+        let connection = &self.connections[number];
+        let heard = connection.messages > before.get(number).copied().unwrap_or_default();
+        heard && connection.since_message().count() >= *commands
+    }
+}
+
+impl Connection {
+    fn since_message(&self) -> impl Iterator<Item = &String> {
+        self.trips.iter().flatten().skip(self.before_message)
     }
 }
 
@@ -118,7 +142,7 @@ impl Shared {
         thread::spawn(move || {
             let mut rest = Vec::new();
             pass(client, to_server, |bytes| {
-                up.until_it_may(number);
+                up.until_it_may(number, State::is_spent);
                 rest.extend_from_slice(bytes);
                 up.sent(number, &mut rest);
             });
@@ -126,15 +150,16 @@ impl Shared {
         let to_client = to_client.expect("a socket");
         thread::spawn(move || {
             pass(server, to_client, |bytes| {
-                down.until_it_may(number);
+                down.until_it_may(number, |_, _| false);
                 down.came(number, bytes);
             });
         });
     }
 
-    fn until_it_may(&self, number: usize) {
-        let stopped =
-            |state: &mut State| state.cut || state.only.is_some_and(|only| only != number);
+    fn until_it_may(&self, number: usize, not_now: impl Fn(&State, usize) -> bool) {
+        let stopped = |state: &mut State| {
+            state.cut || state.only.is_some_and(|only| only != number) || not_now(state, number)
+        };
         let state = self.changed.wait_while(self.state(), stopped);
         drop(state.expect("nobody panics with the lock"));
     }
