@@ -246,9 +246,8 @@ mod tests {
     #[test]
     fn errors_that_no_test_provokes_say_what_to_do() {
         for (code, advice) in [
+            // The scripts may go on at `maxmemory`; what speaks like Redis may know no such thing.
             ("OOM", "give it more"),
-            ("MISCONF", "its log says why"),
-            ("BUSY", "SCRIPT KILL"),
             ("WRONGPASS", "correct them in the URL"),
         ] {
             let told = said(code, "x");
