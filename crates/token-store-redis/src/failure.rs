@@ -36,7 +36,9 @@ pub(crate) fn read(place: Place<'_>, trouble: Trouble) -> StoreError {
 pub(crate) fn write(place: Place<'_>, trouble: Trouble) -> StoreError {
     let Place { server, key, grant } = place;
     if matches!(trouble, Trouble::Unanswered(_) | Trouble::Odd) {
-        let what = format!("the record of the grant {grant} (key {key}) may have been written");
+        let what = format!(
+            "the record of the grant {grant} (key {key}) may have been written, which the next look tells"
+        );
         return about(&what, StoreErrorKind::Indeterminate, server, trouble);
     }
     let what = format!("the record of the grant {grant} (key {key}) was not written");
@@ -128,12 +130,22 @@ fn unreached(error: &RedisError) -> String {
             "ended the TLS handshake ({error}): if it asks for a certificate, show one that it trusts \
              (`RedisStore::builder(url).client_certificate(..)`)"
         )
+    } else if error.to_string().contains("PEM") {
+        format!(
+            "was not asked, because the certificates that this host trusts cannot be read ({error}): correct `SSL_CERT_FILE` or \
+             `SSL_CERT_DIR`, where they are set"
+        )
     } else if error.to_string().contains("certificate") {
         format!(
             "is not the one that the certificate is for, or it is not trusted ({error}): correct the host of the URL, or name whom to \
-             trust (`RedisStore::builder(url).root_certificates(..)`)"
+             trust (`RedisStore::builder(url).root_certificates(..)`, or a file of certificates in `SSL_CERT_FILE`)"
         )
-    } else if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) {
+    } else if error.kind() == ErrorKind::Parse {
+        // What it said instead goes over several lines.
+        "does not answer as Redis does: correct host and port of the URL; a port that expects TLS wants `rediss://`, one that does \
+         not `redis://`"
+            .to_owned()
+    } else if error.kind() == ErrorKind::Io {
         format!(
             "could not be reached ({error}): correct host and port of the URL; a port that expects TLS wants `rediss://`, one that \
              does not `redis://`"
@@ -191,7 +203,7 @@ fn refused(error: &RedisError) -> String {
             "takes no writes, because too few replicas are connected to it (`min-replicas-to-write`): bring them back".to_owned()
         }
         (_, "MISCONF") => {
-            "takes no writes, because it cannot save to its disk: its log says why".to_owned()
+            "takes no writes, because it cannot save to its disk: its log says why; it goes on by itself once a save has worked".to_owned()
         }
         (_, "WRONGTYPE") => "has a value of another type there, so another program wrote it. Give this store a namespace of its own \
                              (`RedisStore::builder(url).namespace(..)`), or remove the key if nothing needs it"
@@ -229,6 +241,13 @@ mod tests {
     fn what_the_server_repeats_of_a_command_is_not_told() {
         let told = said("ERR", "unknown command 'EVAL', with args beginning with: 'rt-5ecret'");
         assert!(!told.contains("5ecret") && told.contains("does not know a command"), "{told}");
+    }
+
+    #[test]
+    fn certificates_that_cannot_be_read_are_no_matter_of_the_server() {
+        let error = RedisError::from((ErrorKind::Io, "failed to read PEM from file"));
+        let told = server("localhost:6379", Trouble::Unreached(error)).to_string();
+        assert!(told.contains("was not asked") && told.contains("`SSL_CERT_FILE`"), "{told}");
     }
 
     #[test]
