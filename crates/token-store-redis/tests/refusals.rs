@@ -130,6 +130,10 @@ async fn a_server_whose_memory_is_full_still_takes_a_record() {
     // Also by a process that has just begun.
     let (found, _) = open(&server).await.load(&grant("billing-api")).await.unwrap().unwrap();
     assert_eq!(found, second);
+    // And a login over what cannot be read, which needs room for both.
+    let login = fresh();
+    let aside = store.set_aside(&grant("billing-api"), Some(second.stamp()), &login).await;
+    assert!(aside.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -91,3 +91,21 @@ async fn a_service_that_starts_without_the_server_is_told_at_once() {
     let error = token_store_redis::RedisStore::open(server.url()).await.unwrap_err();
     assert!(error.to_string().contains("refused the connection: start it"), "{error}");
 }
+
+/// A server closes what was idle for longer than its `timeout`, as the connection of the writes is between two refreshes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_closed_while_idle_fails_no_refresh() {
+    let (server, site) = (Server::start(), Site::new());
+    let service = site.service(&server.url()).await;
+    token(&service).await;
+    for n in 2..5 {
+        let clients: String = server.ask(&["CLIENT", "LIST"]);
+        let idle = clients
+            .lines()
+            .find(|client| client.contains("cmd=eval") && client.contains(" sub=0 "));
+        let id = idle.and_then(|client| client.split_once("id=")?.1.split(' ').next());
+        let _: i64 = server.ask(&["CLIENT", "KILL", "ID", id.unwrap()]);
+        service.refresh_now().await.unwrap();
+        assert_eq!((site.token_requests(), site.reused()), (n, 0));
+    }
+}
