@@ -1,6 +1,9 @@
 //! A server that comes back without its records.
 
+use std::time::Duration;
+
 use token_core::event::Event;
+use token_core::{ErrorKind, Shutdown};
 
 use crate::site::{Site, event, follows, refresh, token, until};
 use crate::support::Server;
@@ -54,4 +57,22 @@ async fn a_record_that_somebody_removed_is_brought_back() {
     let other = site.service(&server.url()).await;
     assert_eq!(token(&other).await, first);
     assert_eq!((site.token_requests(), site.reused()), (1, 0));
+}
+
+/// Nobody is left who knows the record, and the seed was used long ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_server_takes_a_login_when_no_process_lives() {
+    let (mut server, site) = (Server::start(), Site::new());
+    let service = site.service(&server.url()).await;
+    token(&service).await;
+    assert_eq!(service.shutdown(Duration::from_secs(30)).await, Shutdown::Clean);
+    drop(service);
+    server.restart();
+    let newcomer = site.service(&server.url()).await;
+    let error = newcomer.token().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NeedsLogin, "{error}");
+    assert_eq!((site.token_requests(), site.reused()), (2, 1));
+    newcomer.login(site.another_login()).await.unwrap();
+    refresh(&newcomer).await;
+    assert_eq!(site.reused(), 1);
 }
