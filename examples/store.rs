@@ -12,7 +12,7 @@ use crate::BoxError;
 
 /// What the option `--store` may say.
 pub const STORES: &str = "`memory`, `file:` and a directory, or the URL of a Redis or Valkey server: redis://, rediss://, redis+sentinel:// or \
-                          redis+cluster://";
+                          redis+cluster://; a certificate of your own authority is trusted by SSL_CERT_FILE";
 
 /// Where the tokens are.
 #[derive(Clone, Debug, Deserialize, Serialize)]

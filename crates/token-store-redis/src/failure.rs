@@ -36,7 +36,9 @@ pub(crate) fn read(place: Place<'_>, trouble: Trouble) -> StoreError {
 pub(crate) fn write(place: Place<'_>, trouble: Trouble) -> StoreError {
     let Place { server, key, grant } = place;
     if matches!(trouble, Trouble::Unanswered(_) | Trouble::Odd) {
-        let what = format!("the record of the grant {grant} (key {key}) may have been written");
+        let what = format!(
+            "the record of the grant {grant} (key {key}) may have been written, which the next look tells"
+        );
         return about(&what, StoreErrorKind::Indeterminate, server, trouble);
     }
     let what = format!("the record of the grant {grant} (key {key}) was not written");
@@ -94,7 +96,7 @@ fn corrupt(message: String) -> StoreError {
 
 fn about(what: &str, kind: StoreErrorKind, server: &str, trouble: Trouble) -> StoreError {
     let (said, below) = match trouble {
-        Trouble::Unsuitable(why) => (format!("cannot be used: {why}"), None),
+        Trouble::Unsuitable(why) => (format!("will not do: {why}"), None),
         Trouble::Unreached(error) => (unreached(&error), Some(error)),
         Trouble::Unanswered(error) if error.is_timeout() => {
             ("did not answer in time: it hangs, or the network does".to_owned(), Some(error))
@@ -128,12 +130,22 @@ fn unreached(error: &RedisError) -> String {
             "ended the TLS handshake ({error}): if it asks for a certificate, show one that it trusts \
              (`RedisStore::builder(url).client_certificate(..)`)"
         )
+    } else if error.to_string().contains("PEM") {
+        format!(
+            "was not asked, because the certificates that this host trusts cannot be read ({error}): correct `SSL_CERT_FILE` or \
+             `SSL_CERT_DIR`, where they are set"
+        )
     } else if error.to_string().contains("certificate") {
         format!(
             "is not the one that the certificate is for, or it is not trusted ({error}): correct the host of the URL, or name whom to \
-             trust (`RedisStore::builder(url).root_certificates(..)`)"
+             trust (`RedisStore::builder(url).root_certificates(..)`, or a file of certificates in `SSL_CERT_FILE`)"
         )
-    } else if matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse) {
+    } else if error.kind() == ErrorKind::Parse {
+        // What it said instead goes over several lines.
+        "does not answer as Redis does: correct host and port of the URL; a port that expects TLS wants `rediss://`, one that does \
+         not `redis://`"
+            .to_owned()
+    } else if error.kind() == ErrorKind::Io {
         format!(
             "could not be reached ({error}): correct host and port of the URL; a port that expects TLS wants `rediss://`, one that \
              does not `redis://`"
@@ -157,10 +169,14 @@ fn refused(error: &RedisError) -> String {
             "wants a password: put it into the URL, as in `redis://user:password@host:6379`".to_owned()
         }
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => denied(&quoted),
-        // So Redis 7.0 says it of a command within a script.
-        _ if quoted.contains("The user executing the script can't") => denied(&quoted),
+        // Of a command within a script, as Redis 7.0 says it, and as later ones and Valkey do.
+        _ if quoted.contains("The user executing the script can't")
+            || quoted.contains("ACL failure in script") =>
+        {
+            denied(&quoted)
+        }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            format!("cannot be used: {REPLICA}")
+            format!("will not do: {REPLICA}")
         }
         (ErrorKind::Server(ServerErrorKind::MasterDown), _) => {
             "is a replica that has lost its master: use the master's address, or wait for the failover".to_owned()
@@ -187,7 +203,7 @@ fn refused(error: &RedisError) -> String {
             "takes no writes, because too few replicas are connected to it (`min-replicas-to-write`): bring them back".to_owned()
         }
         (_, "MISCONF") => {
-            "takes no writes, because it cannot save to its disk: its log says why".to_owned()
+            "takes no writes, because it cannot save to its disk: its log says why; it goes on by itself once a save has worked".to_owned()
         }
         (_, "WRONGTYPE") => "has a value of another type there, so another program wrote it. Give this store a namespace of its own \
                              (`RedisStore::builder(url).namespace(..)`), or remove the key if nothing needs it"
@@ -228,11 +244,29 @@ mod tests {
     }
 
     #[test]
+    fn certificates_that_cannot_be_read_are_no_matter_of_the_server() {
+        let error = RedisError::from((ErrorKind::Io, "failed to read PEM from file"));
+        let told = server("localhost:6379", Trouble::Unreached(error)).to_string();
+        assert!(told.contains("was not asked") && told.contains("`SSL_CERT_FILE`"), "{told}");
+    }
+
+    #[test]
+    fn a_right_that_is_missing_in_a_script_is_told_by_any_version() {
+        for detail in [
+            "The user executing the script can't run this command or subcommand script: 0, on @user_script:1.",
+            "ACL failure in script: User tokens has no permissions to run the 'copy' command script: on @user_script:1.",
+            "ACL failure in script: No permissions to access a key script: 0, on @user_script:1.",
+        ] {
+            let told = said("ERR", detail);
+            assert!(told.contains("denies a right") && told.contains("`ACL SETUSER`"), "{told}");
+        }
+    }
+
+    #[test]
     fn errors_that_no_test_provokes_say_what_to_do() {
         for (code, advice) in [
+            // The scripts may go on at `maxmemory`; what speaks like Redis may know no such thing.
             ("OOM", "give it more"),
-            ("MISCONF", "its log says why"),
-            ("BUSY", "SCRIPT KILL"),
             ("WRONGPASS", "correct them in the URL"),
         ] {
             let told = said(code, "x");

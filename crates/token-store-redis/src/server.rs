@@ -21,7 +21,8 @@ impl<'a> Server<'a> {
         Self {
             // Valkey names the version of Redis that it is like.
             version: field("redis_version"),
-            mode: field("redis_mode").unwrap_or_default(),
+            // Valkey has a name of its own for it, unless told to speak like Redis.
+            mode: field("redis_mode").or_else(|| field("server_mode")).unwrap_or_default(),
             role: field("role").unwrap_or_default(),
             history: field("master_replid").filter(|history| !history.is_empty()),
             eviction: field("maxmemory_policy"),
@@ -83,6 +84,7 @@ mod tests {
     fn a_server_that_keeps_what_it_is_given_is_taken() {
         assert_eq!(Server::new(GOOD).refusal(false), None);
         assert_eq!(refusal("7.0.15", "8.2.1"), "");
+        assert_eq!(refusal("redis_mode", "server_mode"), "", "so Valkey says it");
         for policy in ["volatile-lru", "volatile-ttl"] {
             assert_eq!(refusal("noeviction", policy), "", "{policy}: records have no time to live");
         }
@@ -96,7 +98,9 @@ mod tests {
             ("7.0.15", "", "needs Redis 7.0"),
             ("redis_version", "other", "does not tell its version"),
             ("standalone", "sentinel", "it is a Sentinel"),
+            ("redis_mode:standalone", "server_mode:sentinel", "it is a Sentinel"),
             ("standalone", "cluster", "use `redis+cluster://`"),
+            ("redis_mode:standalone", "server_mode:cluster", "use `redis+cluster://`"),
             ("noeviction", "allkeys-lru", "set `noeviction`"),
             ("noeviction", "allkeys-random", "maxmemory-policy allkeys-random"),
             ("role:master", "role:slave", "use the address of its master"),
@@ -111,6 +115,8 @@ mod tests {
     fn a_node_of_a_cluster_may_be_a_replica() {
         let node = GOOD.replace("standalone", "cluster");
         assert_eq!(Server::new(&node).refusal(true), None);
+        let valkey = node.replace("redis_mode", "server_mode");
+        assert_eq!(Server::new(&valkey).refusal(true), None);
         assert_eq!(Server::new(&node.replace("role:master", "role:slave")).refusal(true), None);
         let refusal = Server::new(GOOD).refusal(true).unwrap_or_default();
         assert!(refusal.contains("use `redis://`"), "{refusal}");

@@ -130,6 +130,10 @@ async fn a_server_whose_memory_is_full_still_takes_a_record() {
     // Also by a process that has just begun.
     let (found, _) = open(&server).await.load(&grant("billing-api")).await.unwrap().unwrap();
     assert_eq!(found, second);
+    // And a login over what cannot be read, which needs room for both.
+    let login = fresh();
+    let aside = store.set_aside(&grant("billing-api"), Some(second.stamp()), &login).await;
+    assert!(aside.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -201,6 +205,62 @@ async fn a_server_that_still_reads_its_data() {
     server.restart();
     let said = refused(server.port(), &server.url()).await;
     assert!(said.contains("still reading its data from the disk"), "{said}");
+}
+
+/// It cannot save, and is told to take no writes then, as it is by default where it saves at all.
+#[tokio::test]
+async fn a_server_that_cannot_save() {
+    let server = Server::with(&["--save", "3600 1"]);
+    let store = open(&server).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    // A directory is where its file would be.
+    let directory: Vec<String> = server.ask(&["CONFIG", "GET", "dir"]);
+    let in_the_way = std::path::Path::new(&directory[1]).join("dump.rdb");
+    std::fs::create_dir_all(in_the_way.join("full")).unwrap();
+    let _: redis::Value = server.ask(&["BGSAVE"]);
+    server.until("persistence", |info| info.contains("rdb_last_bgsave_status:err"));
+    let error = swap(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+    assert!(told(&error).contains("it cannot save to its disk: its log says why"), "{error}");
+    // What is there can be read, by those who begin now too.
+    let (found, _) = open(&server).await.load(&grant("billing-api")).await.unwrap().unwrap();
+    assert_eq!(found, first);
+    std::fs::remove_dir_all(in_the_way).unwrap();
+    let _: redis::Value = server.ask(&["BGSAVE"]);
+    server.until("persistence", |info| info.contains("rdb_last_bgsave_status:ok"));
+    let swapped = swap(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap();
+    assert!(matches!(swapped, Swap::Won { .. }), "{swapped:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_busy_with_a_script() {
+    let server = Server::with(&["--busy-reply-threshold", "10"]);
+    let store = open(&server).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    let mut looping = server.connection();
+    let script = std::thread::spawn(move || {
+        let _ = redis::cmd("EVAL").arg("while true do end").arg(0).query::<()>(&mut looping);
+    });
+    let mut administrator = server.connection();
+    let mut is_busy = || {
+        let answer = redis::cmd("GET").arg("anything").query::<Option<String>>(&mut administrator);
+        answer.is_err_and(|error| error.code() == Some("BUSY"))
+    };
+    while !is_busy() {
+        tokio::task::yield_now().await;
+    }
+    let read = store.load(&grant("billing-api")).await.unwrap_err();
+    let write = swap(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap_err();
+    let begin = RedisStore::open(server.url()).await.unwrap_err();
+    for error in [read, write, begin] {
+        assert_eq!(error.kind(), StoreErrorKind::Refused);
+        assert!(told(&error).contains("end that with `SCRIPT KILL`, or wait"), "{error}");
+    }
+    let () = redis::cmd("SCRIPT").arg("KILL").query(&mut administrator).unwrap();
+    script.join().unwrap();
+    assert_eq!(store.load(&grant("billing-api")).await.unwrap().unwrap().0, first);
 }
 
 #[tokio::test]

@@ -106,6 +106,30 @@ async fn a_store_over_tls() {
     assert_eq!(secure.count(), 2, "{clients}");
 }
 
+/// Who is connected stays; whoever comes sees the new one, and trusts it if it trusts either authority.
+#[tokio::test]
+async fn a_certificate_is_replaced_while_a_service_runs() {
+    provide_ciphers();
+    let (old, new) = (Authority::new(), Authority::new());
+    let (server, port) = old.server("127.0.0.1", "no");
+    let both = format!("{}{}", old.pem(), new.pem());
+    let (of_old, of_both) =
+        (open(port, &old.pem()).await.unwrap(), open(port, &both).await.unwrap());
+    let (certificate, key) = new.certify("127.0.0.1");
+    let files = [new.file("server.pem", &certificate), new.file("server.key", &key)];
+    let [certificate, key] = files.each_ref().map(|path| path.to_str().unwrap());
+    let () = server.ask(&["CONFIG", "SET", "tls-cert-file", certificate, "tls-key-file", key]);
+    let grant = grant("billing-api");
+    for store in [&of_old, &of_both] {
+        assert_eq!(store.load(&grant).await.unwrap(), None);
+    }
+    let _: i64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    assert_eq!(of_both.load(&grant).await.unwrap(), None);
+    let text = of_old.load(&grant).await.unwrap_err().to_string();
+    assert!(text.contains("it is not trusted") && text.contains("root_certificates"), "{text}");
+    open(port, &new.pem()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_server_that_wants_to_know_who_asks() {
     provide_ciphers();
