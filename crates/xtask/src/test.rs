@@ -92,7 +92,10 @@ pub(crate) const STEPS: &[Step] = &[
     // It fails if ours is not as promised, whatever became of the other.
     Step { name: "example by_hand", run: || run(&mut cargo("run --release --example by_hand")) },
     Step { name: "chaos, 200 kills", run: chaos::over_files },
-    Step { name: "chaos over Redis, 200 kills and all faults of its servers", run: chaos::over_redis },
+    Step {
+        name: "chaos over Redis, 200 kills and all faults of its servers",
+        run: chaos::over_redis,
+    },
 ];
 
 /// Those of which the kit has the server.
