@@ -56,19 +56,24 @@ impl Found {
             return Err(Unreadable::Foreign);
         }
         let damaged = |field| Unreadable::Damaged { field };
-        let format: u32 =
-            text(format).and_then(|text| text.parse().ok()).ok_or_else(|| damaged('f'))?;
+        let written = text(format).unwrap_or_default();
+        let format: u32 = written.parse().map_err(|_| damaged('f'))?;
         if format > FORMAT {
             return Err(Unreadable::Newer { format });
+        }
+        // The script compares texts: what it would not take for ours is none of ours.
+        if written != FORMAT.to_string() {
+            return Err(damaged('f'));
         }
         let owner = text(owner).ok_or_else(|| damaged('k'))?;
         if owner != grant.as_str() {
             return Err(Unreadable::OtherGrant { found: owner.to_owned() });
         }
-        let stamp: Stamp = text(stamp)
-            .filter(|text| text.len() == 32)
-            .and_then(|text| text.parse().ok())
-            .ok_or_else(|| damaged('v'))?;
+        let written = text(stamp).unwrap_or_default();
+        let stamp: Stamp = written.parse().map_err(|_| damaged('v'))?;
+        if written != stamp.to_string() {
+            return Err(damaged('v'));
+        }
         let bytes = bytes.clone().ok_or_else(|| damaged('b'))?;
         // Without a history of its own a record counts as one of another.
         let written_in = text(written_in).unwrap_or_default();
@@ -125,6 +130,9 @@ mod tests {
     use super::*;
 
     const STAMP: &str = "07070707070707070707070707070707";
+    /// Numbers like a stamp, and no stamps.
+    const UPPER_CASE: &str = "0A070707070707070707070707070707";
+    const SIGNED: &str = "+7070707070707070707070707070707";
 
     fn grant() -> StoreKey {
         StoreKey::from(&TokenKey::new("grant").unwrap())
@@ -169,6 +177,10 @@ mod tests {
         for (field, fields) in [
             ('f', [None, Some("grant"), Some(STAMP), bytes, None]),
             ('f', [Some("x"), Some("grant"), Some(STAMP), bytes, None]),
+            ('f', [Some("0"), Some("grant"), Some(STAMP), bytes, None]),
+            ('f', [Some("01"), Some("grant"), Some(STAMP), bytes, None]),
+            ('v', [Some("1"), Some("grant"), Some(UPPER_CASE), bytes, None]),
+            ('v', [Some("1"), Some("grant"), Some(SIGNED), bytes, None]),
             ('k', [Some("1"), None, Some(STAMP), bytes, None]),
             ('v', [Some("1"), Some("grant"), Some("7"), bytes, None]),
             ('v', [Some("1"), Some("grant"), None, bytes, None]),

@@ -186,6 +186,17 @@ impl Inner {
         let new = Versioned::new(stamp, record.encode(&self.store_key));
         let swap = self.store.compare_and_swap(&self.store_key, expect, &new, Durability::Durable);
         match self.in_time(swap).await? {
+            // To try again would be for ever.
+            Swap::Lost(Some(current)) if expect == Expect::Is(current.stamp()) => {
+                Err(StoreError::new(
+                    StoreErrorKind::Refused,
+                    format!(
+                        "the store does not write over the record of the grant {} that it shows itself: a part of it that the store \
+                         compares is damaged, or the store does not keep its promises",
+                        self.store_key
+                    ),
+                ))
+            }
             Swap::Won { durable, replaced } => {
                 Ok(Swapped::Won { durable, history: history(&replaced) })
             }

@@ -24,6 +24,8 @@ pub(super) struct Faulty {
     /// Loads wait here.
     pub(super) gate: Arc<std::sync::Mutex<Option<Arc<Semaphore>>>>,
     pub(super) blind: bool,
+    /// Swaps are lost to the very record that they expect.
+    pub(super) stubborn: Arc<AtomicBool>,
 }
 impl TokenStore for Faulty {
     fn capabilities(&self) -> Capabilities {
@@ -49,6 +51,10 @@ impl TokenStore for Faulty {
         tokio::task::yield_now().await;
         if self.read_only.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Refused, "read only"));
+        }
+        if self.stubborn.load(Ordering::SeqCst) {
+            let current = self.memory.load(key).await?;
+            return Ok(Swap::Lost(current.map(|(current, _)| current)));
         }
         let done = self.memory.compare_and_swap(key, expect, new, d).await;
         let dec = |n: usize| n.checked_sub(1);

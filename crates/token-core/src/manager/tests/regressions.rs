@@ -292,3 +292,21 @@ fn a_command_line_program_gets_over_an_answer_that_an_earlier_run_has_lost() {
         assert_eq!(script.presented(), ["rt-0", "rt-0"]);
     });
 }
+
+/// As a record whose format or stamp differs from what a script compares, though it reads the same.
+#[test]
+fn a_store_that_takes_no_write_over_what_it_shows_ends_in_an_error_and_in_no_loop() {
+    run(async {
+        let (clock, store) = (ManualClock::new(), Faulty::default());
+        let script = Script::new(Spends::RefreshToken);
+        let tokens = TokenManager::builder(script.clone()).store(store.clone()).clock(clock);
+        let tokens = tokens.seed(TokenSet::from_refresh_token("rt-0")).build().unwrap();
+        tokens.ready().await.unwrap();
+        store.stubborn.store(true, Ordering::SeqCst);
+        let error = tokens.refresh_now().await.unwrap_err().to_string();
+        assert!(error.contains("does not write over the record"), "{error}");
+        let error = tokens.login(TokenSet::new("at")).await.unwrap_err().to_string();
+        assert!(error.contains("does not write over the record"), "{error}");
+        assert_eq!(script.presented().len(), 1);
+    });
+}
