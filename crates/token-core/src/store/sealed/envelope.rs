@@ -139,10 +139,11 @@ fn cipher(key: &SealingKey) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.bytes().into())
 }
 
-/// The number that follows the prefix.
+/// The number that follows the prefix. One that is too large for us is of a newer format all the same.
 fn format(rest: &[u8]) -> Option<u32> {
-    let digits = rest.split(|byte| *byte == b',').next()?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = std::str::from_utf8(&rest[..end]).ok().filter(|digits| !digits.is_empty())?;
+    Some(digits.parse().unwrap_or(u32::MAX))
 }
 
 /// What the ciphertext is bound to. Each text with its length, so that nothing can be shifted from one into the next.

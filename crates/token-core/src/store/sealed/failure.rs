@@ -41,7 +41,8 @@ pub(super) fn no_key(grant: &StoreKey, id: &str) -> StoreError {
         StoreErrorKind::Sealed,
         format!(
             "the record of `{grant}` is sealed with the key `{id}`, which this process does not have: give it that key too; \
-             if nobody has it any more, move the record away by hand and log in again"
+             if nobody has it any more, stop the processes, or a seed of theirs that was used is presented again; then move the \
+             record away by hand and log in"
         ),
     )
 }

@@ -45,7 +45,12 @@ impl SealingKey {
             return Err(ConfigError::new(BAD_ID));
         }
         let check = check(bytes);
-        Ok(Self { inner: Arc::new(Inner { id, bytes: Zeroizing::new(*bytes), check }) })
+        let mut inner = Arc::new(Inner { id, bytes: Zeroizing::new([0; 32]), check });
+        if let Some(inner) = Arc::get_mut(&mut inner) {
+            // In its place: to move an array leaves a copy behind that nobody wipes.
+            inner.bytes.copy_from_slice(bytes);
+        }
+        Ok(Self { inner })
     }
 
     /// A new key from the operating system's random source, for tests and for services that keep keys.

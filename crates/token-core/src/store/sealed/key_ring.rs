@@ -134,6 +134,8 @@ impl FromStr for KeyRing {
 }
 
 fn parse(place: &str, text: &str) -> Result<KeyRing, ConfigError> {
+    // Some editors begin a file with it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
     let entries = lines.flat_map(|line| line.split(',')).map(str::trim);
     let mut ring: Option<KeyRing> = None;

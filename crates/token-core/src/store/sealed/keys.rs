@@ -6,8 +6,13 @@ use super::key::SealingKey;
 
 /// Where the keys come from. [`KeyRing`](super::KeyRing) is one; a key service is another.
 ///
-/// It is asked at each read and write of a record, which is some times per refresh and never per request, within the
-/// manager's `store_deadline`. One that asks over a network should keep what it was told.
+/// It is asked at each read and write of a record, which is some times per refresh and never per request; of a record that cannot
+/// be opened about once a second, also for an id that is no key's. One that asks over a network should keep what it was told: a
+/// refresh that has not begun a second after its intent is called off, and the time for a key is part of that second.
+///
+/// What [`primary`](Self::primary) returns, [`find`](Self::find) has to find by its id, in every process and before: otherwise
+/// records are sealed that others cannot open. Once a refresh token is spent the key is needed to store its successor, so a
+/// primary that was had once should be had again without asking anybody.
 ///
 /// # Example
 ///

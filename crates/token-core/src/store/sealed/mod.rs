@@ -56,7 +56,9 @@
 //! 2. Then make it every process's primary, with the old one as a reader. Each refresh seals with it.
 //! 3. Call [`SealedStore::reseal_all`], which does that for the grants that nobody refreshes, until its report
 //!    [is complete](Resealed::is_complete).
-//! 4. Take the old key away. What a login has set aside is not sealed anew.
+//! 4. Take the old key away, once the store cannot fall back, nor a backup be put back, to a time before. What a login has set
+//!    aside is not sealed anew. A grant whose refresh was given up half way is [left alone](Reseal::LeftAlone) until somebody
+//!    refreshes it or logs it out.
 //!
 //! # What cannot be opened is an error
 //!
@@ -67,7 +69,7 @@
 //! | sealed with a key that this process does not have, or that has another key's id here | [`Sealed`] | changes nothing: others can open it |
 //! | sealed in a newer format | [`Sealed`] | changes nothing |
 //! | sealed, and the keys cannot be asked now | [`Refused`] | changes nothing |
-//! | changed, or another grant's, or of another write | [`Corrupt`] | sets it aside |
+//! | changed, or another grant's, or of another write | [`Corrupt`]; where the change looks like another key or format, [`Sealed`] | sets it aside, or changes nothing |
 //! | in the clear | [`Insecure`] | changes nothing |
 //!
 //! A process that has read the record before it was changed writes over it with its next refresh, which needs nothing of what is
@@ -77,7 +79,8 @@
 //!
 //! They are refused, unless [`reading_clear_records`](SealedStore::reading_clear_records) says otherwise. Processes without a
 //! `SealedStore` cannot go on beside those that have one: stop them first, or let them serve the tokens they have while
-//! the others are replaced, within the life of one token.
+//! the others are replaced, within the life of one token. There is no way back but a login. What a login has set aside, the
+//! store's own log and its backups keep the tokens in the clear.
 //!
 //! # What it does not protect
 //!

@@ -1,15 +1,19 @@
 //! Sealing anew what no refresh seals anew.
 
+use std::time::Duration;
+
 use super::envelope::Envelope;
 use super::{SealedStore, SealingKey, SealingKeys, failure, seal};
 use crate::key::StoreKey;
 use crate::record::{Record, RecordError, State};
 use crate::store::{
-    Durability, Expect, Provenance, Stamp, StoreError, Swap, TokenStore, Versioned,
+    Durability, Expect, Provenance, Stamp, StoreError, StoreErrorKind, Swap, TokenStore, Versioned,
 };
 
 /// How often the mark of a store that fell back is written, before it is left.
 const TRIES: usize = 8;
+
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// What became of one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub enum Reseal {
     Current,
     /// It is now.
     Resealed,
-    /// A refresh of it is under way, or somebody else wrote it just now, or only a newer program knows what it is. Nothing was
+    /// A refresh of it is under way, or was given up half way, or somebody else wrote it just now, or only a newer program knows what it is. Nothing was
     /// done. The next refresh seals it anew, or the next try.
     LeftAlone,
 }
@@ -57,7 +61,8 @@ impl Resealed {
     }
 
     /// Whether every record that was listed is sealed with the primary key. Other keys can go then, if no process has
-    /// another primary.
+    /// another primary. Keep them as readers for as long as the store may still fall back, or be put back, to an earlier time: no
+    /// record of then could be opened without them, or repaired.
     pub fn is_complete(&self) -> bool {
         self.left_alone.is_empty() && self.failed.is_empty()
     }
@@ -71,7 +76,8 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
     ///
     /// # Errors
     ///
-    /// The records cannot be listed. What becomes of each is in the report.
+    /// The records cannot be listed, for one that the store cannot name is enough: [`reseal`](Self::reseal) them one by one
+    /// then. What becomes of each is in the report.
     ///
     /// # Cancel safety
     ///
@@ -105,7 +111,8 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
     ///
     /// # Cancel safety
     ///
-    /// It leaves the old or the new record, and they say the same.
+    /// It leaves the old or the new record, and they say the same. Let it end over a store that may fall back: if that
+    /// happens just then, a second write says that others may know a newer record.
     pub async fn reseal(&self, grant: &StoreKey) -> Result<Reseal, StoreError> {
         let Some((found, provenance)) = self.store.load(grant).await? else {
             return Ok(Reseal::Absent);
@@ -120,6 +127,8 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
             Ok(record) => Some(record),
             // What its state is, a newer program knows.
             Err(RecordError::Newer { .. }) => return Ok(Reseal::LeftAlone),
+            // Another `SealedStore` above this one has bound it to its stamp.
+            Err(RecordError::Sealed) => return Ok(Reseal::LeftAlone),
             // It was sealed as it is, or else it is not to be sealed: that would vouch for it.
             Err(_) if envelope.is_ok() => None,
             Err(error) => return Err(StoreError::new(error.kind(), error.to_string())),
@@ -134,8 +143,20 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
         };
         let new = Versioned::new(Stamp::random(), bytes);
         let expect = Expect::Is(found.stamp());
-        let Some(written) = self.write(&primary, grant, expect, &new).await? else {
-            return Ok(Reseal::LeftAlone);
+        let written = match self.write(&primary, grant, expect, &new).await {
+            Ok(Some(written)) => written,
+            Ok(None) => return Ok(Reseal::LeftAlone),
+            Err(error) => {
+                // It may be in, and nobody knows what it has replaced.
+                let unknown = error.kind() == StoreErrorKind::Indeterminate;
+                if unknown
+                    && self.store.capabilities().may_regress
+                    && let Some(record) = record
+                {
+                    self.mark_fallen_back(&primary, grant, new.stamp(), &record).await?;
+                }
+                return Err(error);
+            }
         };
         let fell_back = written.replaced.is_broken() && !provenance.is_broken();
         if let Some(record) = record.filter(|_| fell_back) {
@@ -159,7 +180,10 @@ impl<S: TokenStore, K: SealingKeys> SealedStore<S, K> {
         loop {
             // If it is lost somebody has gone on, or this write is in and its answer was lost.
             match self.write(primary, grant, Expect::Is(written), &new).await {
-                Err(_) if tries < TRIES => tries += 1,
+                Err(_) if tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
                 result => return result.map(|_| ()),
             }
         }

@@ -49,6 +49,10 @@ async fn another_key_of_the_same_id_is_told_from_damage() {
 #[tokio::test]
 async fn a_newer_seal_is_left_alone() {
     let sealed = sealed(ring("k", 7), &clear(&record())).await;
+    for text in [r#"{"sealed":2}"#, r#"{"sealed":99999999999,"shape":"unheard of"}"#] {
+        let newer = with_text(&sealed, text.to_owned());
+        met(ring("k", 7), &newer, StoreErrorKind::Sealed, &["update this program"]).await;
+    }
     let newer = with_text(&sealed, r#"{"sealed":2,"shape":"unheard of"}"#.to_owned());
     met(ring("k", 7), &newer, StoreErrorKind::Sealed, &["format 2", "update this program"]).await;
 }

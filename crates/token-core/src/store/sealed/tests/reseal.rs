@@ -1,5 +1,6 @@
 //! Sealing anew what no refresh seals anew.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -121,6 +122,8 @@ struct Falling {
     /// What the next loads and the next writes say, the last for ever.
     loads: Provenance,
     swaps: Arc<Mutex<Vec<(bool, Provenance)>>>,
+    /// The next write is made, and its answer is lost.
+    loses_answer: Arc<AtomicBool>,
 }
 
 impl TokenStore for Falling {
@@ -141,6 +144,9 @@ impl TokenStore for Falling {
         durability: Durability,
     ) -> Result<Swap, StoreError> {
         let swap = self.memory.compare_and_swap(key, expect, new, durability).await?;
+        if self.loses_answer.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Indeterminate, "no answer"));
+        }
         let mut swaps = self.swaps.lock().expect("no panic");
         let (durable, replaced) = swaps.pop().unwrap_or((true, Provenance::default()));
         Ok(match swap {
@@ -169,7 +175,8 @@ fn broken() -> Provenance {
 
 async fn falling(loads: Provenance, swaps: Vec<(bool, Provenance)>) -> SealedStore<Falling> {
     let memory = with_old_key(&record()).await;
-    SealedStore::new(Falling { memory, loads, swaps: Arc::new(Mutex::new(swaps)) }, rotated())
+    let swaps = Arc::new(Mutex::new(swaps));
+    SealedStore::new(Falling { memory, loads, swaps, loses_answer: Arc::default() }, rotated())
 }
 
 /// Or its newer record, which a process still knows, would be taken for one that never was.
@@ -205,4 +212,23 @@ async fn a_store_that_falls_back_meanwhile_leaves_a_record_that_others_do_not_tr
 async fn a_write_that_may_not_last_is_not_counted() {
     let store = falling(Provenance::default(), vec![(false, Provenance::default())]).await;
     assert_eq!(kind(store.reseal(&grant()).await), StoreErrorKind::Indeterminate);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_leaves_a_record_that_others_do_not_trust_yet() {
+    let store = falling(Provenance::default(), Vec::new()).await;
+    store.store.loses_answer.store(true, Ordering::SeqCst);
+    assert_eq!(kind(store.reseal(&grant()).await), StoreErrorKind::Indeterminate);
+    let after = found(&store, &grant()).await;
+    assert!(Record::decode(after.bytes(), &grant()).unwrap().settling);
+}
+
+/// The store above has bound its text to the stamp.
+#[tokio::test]
+async fn what_another_sealed_store_has_sealed_is_left_alone() {
+    let memory = MemoryStore::new();
+    let outer = sealed(ring("outer", 9), &clear(&record())).await;
+    put(&memory, &grant(), &sealed(ring("old", 7), &outer).await).await;
+    let inner = SealedStore::new(memory, rotated());
+    assert_eq!(inner.reseal(&grant()).await.unwrap(), Reseal::LeftAlone);
 }
