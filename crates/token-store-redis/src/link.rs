@@ -75,6 +75,7 @@ struct Open {
     number: u64,
     /// Whether this caller made it.
     new: bool,
+    made: Instant,
 }
 
 impl Link {
@@ -140,6 +141,12 @@ impl Link {
     /// The same where there is no answer to go by.
     pub(crate) async fn leave_any(&self) {
         self.state.lock().await.open = None;
+    }
+
+    /// The same for a connection that was made so long ago; whether there was one.
+    pub(crate) async fn leave_older(&self, age: Duration) -> bool {
+        let mut state = self.state.lock().await;
+        state.open.take_if(|open| open.made.elapsed() >= age).is_some()
     }
 
     async fn forget(&self, number: u64) {
@@ -211,7 +218,7 @@ impl Link {
         match self.connect().await {
             Ok(connection) => {
                 let number = MADE.fetch_add(1, Ordering::Relaxed);
-                let open = Open { connection, number, new: false };
+                let open = Open { connection, number, new: false, made: Instant::now() };
                 state.open = Some(open.clone());
                 state.failed = None;
                 Ok(Open { new: true, ..open })

@@ -1,6 +1,7 @@
 //! Which server is asked for which key: the only one, or the one that a cluster keeps it on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Cmd, Value};
 
@@ -78,6 +79,14 @@ impl Nodes {
     pub(crate) async fn leave(&self, key: &str) {
         if let Ok(way) = self.way(key) {
             way.node.reads.leave_any().await;
+        }
+    }
+
+    /// Has the next who reads the key begin on another connection, if the one there is was made so long ago; whether it was.
+    pub(crate) async fn doubt(&self, key: &str, age: Duration) -> bool {
+        match self.way(key) {
+            Ok(way) => way.node.reads.leave_older(age).await,
+            Err(_) => false,
         }
     }
 

@@ -23,6 +23,9 @@ use crate::wake::Wakes;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// So old a connection is made anew where the server's replicas are missing: it may not be the master any more.
+const DOUBT: Duration = Duration::from_secs(1);
+
 /// Records as keys of a Redis or Valkey server, or of a cluster, for the processes of any number of hosts.
 ///
 /// Each write is a compare-and-swap in one script. See the [crate docs](crate) for what is on the server, which rights
@@ -85,6 +88,11 @@ impl Replicas {
         self.set.unwrap_or(online.min(1))
     }
 
+    /// Whether fewer follow the server than have to.
+    fn are_missed(&self, found: &Found) -> bool {
+        self.set.is_some_and(|set| found.replicas < set)
+    }
+
     fn saw(&self, found: &Found) {
         self.online.store(found.replicas, Ordering::Relaxed);
     }
@@ -133,17 +141,30 @@ impl RedisStore {
     }
 
     async fn look(&self, place: Place<'_>) -> Result<Found, StoreError> {
-        let answer = self.inner.nodes.read(place.key, &script::read(place.key)).await;
-        let answer = answer.map_err(|trouble| failure::read(place, trouble))?;
-        let found =
-            script::what_was_read(answer).ok_or_else(|| failure::read(place, Trouble::Odd))?;
-        self.inner.replicas.saw(&found);
+        let mut found = self.ask(place).await?;
+        // After a failover the old master may go on for many seconds, and what it shows is of no use to anybody. Its replicas
+        // follow another by then.
+        if found.is_master
+            && self.inner.replicas.are_missed(&found)
+            && self.inner.nodes.doubt(place.key, DOUBT).await
+        {
+            found = self.ask(place).await?;
+        }
         if found.is_master {
             return Ok(found);
         }
         // What a replica shows may be old, and behind the same address there may be the new master.
         self.inner.nodes.leave(place.key).await;
         Err(failure::replica(place))
+    }
+
+    async fn ask(&self, place: Place<'_>) -> Result<Found, StoreError> {
+        let answer = self.inner.nodes.read(place.key, &script::read(place.key)).await;
+        let answer = answer.map_err(|trouble| failure::read(place, trouble))?;
+        let found =
+            script::what_was_read(answer).ok_or_else(|| failure::read(place, Trouble::Odd))?;
+        self.inner.replicas.saw(&found);
+        Ok(found)
     }
 
     /// The stamp alone would do, and a record is small.

@@ -174,6 +174,31 @@ async fn a_master_that_becomes_a_replica_is_left() {
     put_lasting(&store, Some(first)).await;
 }
 
+/// A failover by Sentinels leaves the old master a master for some eight seconds: what it shows is whole, and of no use.
+#[tokio::test]
+async fn a_master_that_has_lost_its_replicas_is_left() {
+    let (master, replica) = (Server::start(), Server::start());
+    replica.follow(&master);
+    let proxy = Proxy::to(master.port());
+    let builder = RedisStore::builder(support::url(proxy.port(), None)).replicas(1);
+    let store = builder.open().await.unwrap();
+    let first = put_lasting(&store, None).await;
+    let () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    let successor = Server::start();
+    successor.follow(&replica);
+    proxy.lead_to(replica.port());
+    let start = Instant::now();
+    loop {
+        let (found, provenance) = load(&store).await.unwrap();
+        assert_eq!(found, first);
+        if provenance.is_broken() {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "it stays with the old master");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_comes_back_with_an_older_state_is_told() {
     let mut server = Server::start();
