@@ -35,8 +35,8 @@ pub(crate) enum What {
     SignedIn {
         family: u64,
         refresh: Mark,
-        /// There was a record, and the store has not had one for long enough for anybody to bring it back.
-        forgotten: bool,
+        /// The store had this version, and has it no more, since then and for long enough for anybody to bring it back.
+        forgotten: Option<(Version, At)>,
     },
     /// Something was done to the servers of a place, from `began` on, and is over.
     Injected(Injected),
@@ -107,10 +107,19 @@ pub(crate) struct Injected {
     pub(crate) place: u32,
     pub(crate) fault: ServerFault,
     pub(crate) began: At,
-    /// Whether the place could not be used meanwhile, and if by one host only, by which.
-    pub(crate) out: Option<Option<u32>>,
+    /// When the place could not be used, if it could not.
+    pub(crate) out: Option<Out>,
     /// From when on what was acknowledged, until all was over, may be lost.
     pub(crate) lost_since: Option<At>,
+}
+
+/// A time in which a place could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Out {
+    /// By this host only.
+    pub(crate) host: Option<u32>,
+    pub(crate) from: At,
+    pub(crate) until: At,
 }
 
 impl Injected {

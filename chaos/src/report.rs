@@ -18,7 +18,7 @@ const CAUSES: [(Cause, &str, &str); 8] = [
     (Cause::AnswerLost, "w_answer_lost", "W: answer lost on its way"),
     (Cause::Paused, "p_paused", "P: holder stood still too long"),
     (Cause::PausedSending, "p_paused_sending", "P: stood still while it sent"),
-    (Cause::StoreFell, "f_store_fell", "F: the store lost it, and who knew it died"),
+    (Cause::StoreFell, "f_store_fell", "F: the store lost it, and who knew it was gone"),
     (Cause::ServerLate, "server_late", "server slower than it promises"),
     (Cause::Superseded, "superseded", "no loss: login meanwhile"),
 ];

@@ -63,6 +63,15 @@ impl Chain {
         at == Some(earlier)
     }
 
+    /// Whether servers were made to lose this write, before another shows that it is gone.
+    fn was_lost(&self, past: &Past, place: usize) -> bool {
+        let mut later =
+            (place + 1..self.writes.len()).filter(|one| !self.builds_upon(past, *one, place));
+        let gone = later.next().map_or(past.end, |one| self.in_by(one));
+        let fall = past.may_have_lost(self.write(past, place), self.in_by(place));
+        fall.is_some_and(|fall| fall.began <= gone)
+    }
+
     /// Puts those writes in their order that were acknowledged, built upon, or read.
     fn new(past: &Past, own: &[usize], seen: &HashMap<Mark, At>, last: Option<Mark>) -> Self {
         let mut in_by: HashMap<usize, At> = HashMap::new();
@@ -134,7 +143,9 @@ pub(super) fn all(
             Err(why) => {
                 let text = format!("the last record cannot be read: {why}");
                 violation(Rule::Torn, text, past.end, past.end);
-                None
+                let own = own.get(grant).map(Vec::as_slice).unwrap_or_default();
+                chains.insert(*grant, Chain::new(past, own, &seen, None));
+                continue;
             }
         };
         let own = own.get(grant).map(Vec::as_slice).unwrap_or_default();
@@ -164,8 +175,8 @@ pub(super) fn all(
                 );
                 violation(Rule::VersionDown, text, before.began, write.began);
             }
-            let in_by = chain.in_by(place);
-            if !stands.contains(&write.stamp) && past.may_have_lost(*grant, in_by).is_none() {
+            if !stands.contains(&write.stamp) && !chain.was_lost(past, place) {
+                let in_by = chain.in_by(place);
                 let text = format!(
                     "the write {} of process {} was in the store, and its successors know nothing of it",
                     write.stamp, write.process
@@ -221,7 +232,8 @@ pub(super) fn loads(
         let newest = before.checked_sub(1).map(|place| won[place].1);
         // Not where the servers were made to lose it.
         let newest = newest.filter(|newest| {
-            past.may_have_lost(grant, chain.in_by(*newest)).is_none_or(|fall| fall.began > at)
+            let fall = past.may_have_lost(chain.write(past, *newest), chain.in_by(*newest));
+            fall.is_none_or(|fall| fall.began > at)
         });
         match found {
             Found::Nothing => {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::history::{ExchangeEnd, What};
 use crate::mark::Mark;
 use crate::request::Decision;
-use crate::time::{At, SERVER_DRAIN, quarantine};
+use crate::time::{At, REPAIR, SERVER_DRAIN, quarantine};
 
 use super::chain::Chain;
 use super::past::{Exchange, Past, Shown};
@@ -90,7 +90,8 @@ fn cause(
     if was_superseded(past, chain, shown.family, at) {
         return Cause::Superseded;
     }
-    if past.stood(again.process, sent, shown.arrived) {
+    // Its last look at the clock is when the exchange begins.
+    if past.stood(again.process, again.began, shown.arrived) {
         return Cause::PausedSending;
     }
     let ended = again.end.as_ref().map(|(ended, _)| *ended);
@@ -100,8 +101,15 @@ fn cause(
     }
     let intent = past.intent(holder).map_or(holder.began, |intent| intent.began);
     // Who had all the time that it may take, and did not store what it had, is not excused by how it ended.
-    let had_its_time =
-        |until: At| past.ran(holder.process, holder.grant, intent, until) > quarantine();
+    // It tries again within a second of each failure.
+    let ran = |from: At, until: At| past.ran(holder.process, holder.grant, from, until);
+    let came = match &holder.end {
+        Some((at, ExchangeEnd::Tokens { .. })) => Some(*at),
+        _ => None,
+    };
+    let had_its_time = |until: At| {
+        ran(intent, until) > quarantine() || came.is_some_and(|came| ran(came, until) > REPAIR)
+    };
     let paused = past.held_up(holder.process, holder.grant, intent, sent);
     let held_out = if paused && !had_its_time(sent) { Cause::Paused } else { Cause::Avoidable };
     // Where it was stored: once, or again by whoever brought it back.
@@ -115,12 +123,12 @@ fn cause(
         if over.is_some_and(|over| stored.iter().any(|one| chain.builds_upon(past, over, *one))) {
             return Cause::Avoidable;
         }
-        let fall = past.may_have_lost(again.grant, chain.in_by(*last));
+        let write = chain.write(past, *last);
+        let fall = past.may_have_lost(write, chain.in_by(*last));
         if let Some(fall) = fall.filter(|fall| fall.began <= sent) {
-            let version = chain.write(past, *last).record.version;
             // Who presents it again before others have had the time is not excused by that.
-            let until = sent.max(fall.over.after(quarantine()));
-            let could = past.could_bring_back(again.grant, version, fall.over, until);
+            let (from, until) = (fall.served, sent.max(fall.served.after(quarantine())));
+            let could = past.could_bring_back(again.grant, write.record.version, from, until);
             return if could { Cause::Avoidable } else { Cause::StoreFell };
         }
         // Stored over the intent of who presents it again, too late to keep that one from it?

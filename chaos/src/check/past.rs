@@ -1,6 +1,6 @@
 //! The history, put in order for the rules: who lived when, what each write, exchange and presentation was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::history::{Entry, ExchangeEnd, Found, Heard, SwapEnd, What};
@@ -81,6 +81,8 @@ pub(super) struct Past {
     /// When somebody stood still within a write to a grant, with the store's lock.
     blocked: HashMap<u32, Vec<(At, At)>>,
     pub(super) servers: Servers,
+    /// When the writes to each grant by which a refresh, or a login, was stored were acknowledged; in order.
+    idle: HashMap<u32, Vec<At>>,
     /// The versions that each process came to know of each grant, by grant: when, and ever higher ones.
     known: HashMap<u32, HashMap<u32, Vec<(At, Version)>>>,
     pub(super) exchanges: Vec<Exchange>,
@@ -104,6 +106,7 @@ impl Past {
             by_writer: HashMap::new(),
             blocked: HashMap::new(),
             servers: Servers::new(servers),
+            idle: HashMap::new(),
             known: HashMap::new(),
             exchanges: Vec::new(),
             shown: Vec::new(),
@@ -135,9 +138,21 @@ impl Past {
         for request in requests {
             past.take_request(request, &by_id);
         }
+        let issued: HashSet<(u32, Mark)> = past
+            .exchanges
+            .iter()
+            .filter_map(|exchange| match &exchange.end {
+                Some((_, ExchangeEnd::Tokens { refresh })) => Some((exchange.process, (*refresh)?)),
+                _ => None,
+            })
+            .collect();
         for entry in entries {
-            past.learn(entry);
+            past.learn(entry, &issued);
         }
+        for write in past.writes.iter().filter(|write| write.record.state == State::Idle) {
+            past.idle.entry(write.grant).or_default().extend(write.won());
+        }
+        past.idle.values_mut().for_each(|times| times.sort_unstable());
         past
     }
 
@@ -211,12 +226,18 @@ impl Past {
         }
     }
 
-    /// Takes in which versions a process came to know.
-    fn learn(&mut self, entry: &Entry) {
+    /// Takes in which versions a process came to know. `issued`: which process was issued which refresh token.
+    fn learn(&mut self, entry: &Entry, issued: &HashSet<(u32, Mark)>) {
         let of_write =
             |stamp: &Mark| self.by_stamp.get(stamp).map(|place| self.writes[*place].record.version);
         let version = match &entry.what {
-            What::Swap { record, .. } => Some(record.version),
+            // Of what others have brought a process knows once it is in.
+            What::Swap { record, .. } => {
+                let own = record.refresh.is_some_and(|one| issued.contains(&(entry.process, one)));
+                own.then_some(record.version)
+            }
+            What::Swapped { stamp, end: SwapEnd::Won }
+            | What::Swapped { end: SwapEnd::Lost { current: Some(stamp) }, .. } => of_write(stamp),
             What::Loaded { found: Found::Record { stamp, .. }, .. } => of_write(stamp),
             What::Event(Heard::Refreshed { version } | Heard::Adopted { version }) => {
                 Some(*version)
@@ -277,9 +298,14 @@ impl Past {
         self.disturbed(grant).any(|(began, over)| began < to && over > from)
     }
 
+    /// Each such time ends with the first write after it that nobody holds off from, and in no longer than a settle barrier.
     fn disturbed(&self, grant: u32) -> impl Iterator<Item = (At, At)> {
         let holding_off = quarantine() + REPAIR;
-        self.servers.disturbed(grant).map(move |(began, over)| (began, over.after(holding_off)))
+        let idle = self.idle.get(&grant).map(Vec::as_slice).unwrap_or_default();
+        self.servers.disturbed(grant).map(move |(began, over)| {
+            let next = idle.get(idle.partition_point(|at| *at <= over)).copied();
+            (began, next.unwrap_or(At(u64::MAX)).min(over.after(holding_off)))
+        })
     }
 
     fn unable(&self, process: u32, grant: u32) -> Vec<(At, At)> {
@@ -291,9 +317,9 @@ impl Past {
         spans
     }
 
-    /// The fall by which a grant's store may have lost what it acknowledged at this moment.
-    pub(super) fn may_have_lost(&self, grant: u32, acknowledged: At) -> Option<&Fall> {
-        self.servers.may_have_lost(grant, acknowledged)
+    /// The fall by which a write that is known to have taken effect by then may have been lost.
+    pub(super) fn may_have_lost(&self, write: &Write, known: At) -> Option<&Fall> {
+        self.servers.may_have_lost(write.grant, write.began, known)
     }
 
     /// Whether somebody knew this version of a grant, or a later one, and had the time to bring it back within this time.

@@ -54,7 +54,7 @@ pub(super) fn check(
         }
         let sent = exchange.sending.unwrap_or(exchange.began);
         // What only a proof that the server checks could prevent.
-        let paused_sending = past.stood(exchange.process, sent, shown.arrived);
+        let paused_sending = past.stood(exchange.process, exchange.began, shown.arrived);
         let earlier = by_token.entry(shown.presented).or_default();
         for before in earlier.iter().filter(|_| !paused_sending) {
             let first = &past.exchanges[before.exchange];
@@ -126,13 +126,13 @@ fn may_follow(
             if chain.builds_upon(past, own, stored) {
                 return Err("its successor was in the store".to_owned());
             }
-            let version = chain.write(past, stored).record.version;
-            let fall = past.may_have_lost(first.grant, chain.in_by(stored));
-            let could = |over: At| {
-                let until = sent.max(over.after(quarantine()));
-                past.could_bring_back(first.grant, version, over, until)
+            let write = chain.write(past, stored);
+            let fall = past.may_have_lost(write, chain.in_by(stored));
+            let could = |served: At| {
+                let until = sent.max(served.after(quarantine()));
+                past.could_bring_back(first.grant, write.record.version, served, until)
             };
-            if fall.is_some_and(|fall| !could(fall.over)) {
+            if fall.is_some_and(|fall| fall.began <= sent && !could(fall.served)) {
                 return Ok(());
             }
             return Err("its successor had been in the store, and somebody knew it".to_owned());

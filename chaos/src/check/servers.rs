@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
-use crate::history::Injected;
+use crate::history::{Injected, Out};
 use crate::time::At;
 
 /// A time in which a place may have lost what was acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fall {
-    pub(super) place: u32,
+    place: u32,
     /// What was acknowledged earlier is there.
-    pub(super) since: At,
+    since: At,
     pub(super) began: At,
-    pub(super) over: At,
+    /// When the place could be used again: what it has lost can be brought back.
+    pub(super) served: At,
+    /// What takes effect later is not lost.
+    over: At,
 }
 
 /// From when until when.
@@ -38,22 +41,24 @@ impl Servers {
     pub(super) fn take(&mut self, injected: &Injected, over: At) {
         let Injected { place, began, out, lost_since, .. } = *injected;
         if let Some(since) = lost_since {
-            self.falls.push(Fall { place, since, began, over });
+            let served = out.map_or(began, |out| out.until);
+            self.falls.push(Fall { place, since, began, served, over });
         }
-        if let Some(host) = out {
-            self.out.entry((place, host)).or_default().push((began, over));
+        if let Some(Out { host, from, until }) = out {
+            self.out.entry((place, host)).or_default().push((from, until));
         }
         if out.is_some() || lost_since.is_some() {
             self.disturbed.entry(place).or_default().push((began, over));
         }
     }
 
-    /// The first fall by which what a grant's place acknowledged at this moment may have been lost.
-    pub(super) fn may_have_lost(&self, grant: u32, acknowledged: At) -> Option<&Fall> {
+    /// The first fall by which a write to a grant that began then, and is known to have taken effect by then, may have been lost.
+    pub(super) fn may_have_lost(&self, grant: u32, began: At, known: At) -> Option<&Fall> {
         let place = self.place_of(grant);
         let of_place = self.falls.iter().filter(|fall| fall.place == place);
-        let lost = of_place.filter(|fall| fall.since <= acknowledged && acknowledged <= fall.over);
-        lost.min_by_key(|fall| fall.began)
+        of_place
+            .filter(|fall| fall.since <= known && began <= fall.over)
+            .min_by_key(|fall| fall.began)
     }
 
     /// When a grant's place was out of reach of a host.

@@ -11,7 +11,6 @@ use token_core::{AccessToken, Outcome, RefreshToken, Refresher, TokenKey, TokenS
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use crate::step::Step;
 use crate::time::ACCESS_LIFETIME;
 
 use super::Login;
@@ -65,11 +64,9 @@ pub(super) async fn hold<S: TokenStore>(
             grant.login_ended(true);
         }
         let Some(tokens) = read(&store, &key).await.filter(Tokens::is_stale) else { continue };
-        grant.reach(Step::BeforeIntent).await;
         if !lock(store.silent(), &lock_key, &me).await {
             continue;
         }
-        grant.reach(Step::AfterIntent).await;
         // It reads again under the lock, as a careful person does.
         if let Some(current) = read(&store, &key).await
             && current.refresh_token == tokens.refresh_token

@@ -33,12 +33,20 @@ pub(super) struct Disturber {
     directory: PathBuf,
     next: At,
     holds: Vec<JoinHandle<()>>,
+    calm: bool,
 }
 
 impl Disturber {
     pub(super) fn new(plan: Plan, seed: u64, directory: &Path) -> Self {
         let dice = fastrand::Rng::with_seed(seed.wrapping_add(1));
-        Self { plan, dice, directory: directory.to_owned(), next: At::now(), holds: Vec::new() }
+        Self {
+            plan,
+            dice,
+            directory: directory.to_owned(),
+            next: At::now(),
+            holds: Vec::new(),
+            calm: false,
+        }
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -47,6 +55,7 @@ impl Disturber {
 
     /// Asks for no request any more; those that are held go on.
     pub(super) fn let_go(&mut self) {
+        self.calm = true;
         for hold in self.holds.drain(..) {
             hold.abort();
         }
@@ -111,6 +120,9 @@ impl Running {
 
     /// The server holds a request: its sender is struck, and the request goes on.
     pub(super) fn held(&mut self, step: Step, manner: Manner, held: Held) {
+        if self.disturber.calm {
+            return;
+        }
         let id = held.request().request_id.as_deref().and_then(request::parse);
         // The steps are those of our protocol.
         let id =

@@ -16,10 +16,15 @@ impl Running {
     /// Ends all disturbance and waits until every grant was refreshed once more.
     pub(super) fn calm(&mut self) -> Result<(), BoxError> {
         self.network.calm(&self.server);
-        if let Err(why) = self.servers.calm() {
+        self.disturber.let_go();
+        self.servers.calm();
+        // Their last fault takes its time, and the processes go on meanwhile.
+        while !self.servers.are_calm() {
+            self.turn()?;
+        }
+        if let Err(why) = self.servers.join() {
             self.faults.push(why);
         }
-        self.disturber.let_go();
         for place in 0..self.slots.len() {
             if self.slots[place].process.as_ref().is_some_and(|p| p.stopped.is_some()) {
                 self.go_on(place);
@@ -31,19 +36,30 @@ impl Running {
             }
         }
         let calm = At::now();
-        while self.refreshed.iter().any(|refreshed| *refreshed < calm) {
+        loop {
+            let late = self.refreshed.iter().enumerate().filter(|(_, at)| **at < calm);
+            let late: Vec<usize> = late.map(|(grant, _)| grant).collect();
+            let lost = self.without_store(calm);
+            if late.is_empty() && lost.is_empty() {
+                return Ok(());
+            }
             let now = self.turn()?;
             if now.since(calm) > longest_wait() {
-                let late = self.refreshed.iter().enumerate().filter(|(_, at)| **at < calm);
-                let late: Vec<usize> = late.map(|(grant, _)| grant).collect();
                 self.faults.push(format!(
-                    "{:?} after all disturbance had ended, these grants were not refreshed: {late:?}",
+                    "{:?} after all disturbance had ended, these grants were not refreshed: {late:?}; and these processes had not \
+                     reached these places: {lost:?}",
                     now.since(calm)
                 ));
-                break;
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    /// Each process, and each place that it has not reached since then.
+    fn without_store(&self, since: At) -> Vec<(u32, u32)> {
+        let all =
+            self.running().flat_map(|process| (0..self.places()).map(|place| (process.id, place)));
+        all.filter(|one| self.reached.get(one).is_none_or(|at| *at < since)).collect()
     }
 
     pub(super) fn finish<S: Open>(mut self) -> Outcome {

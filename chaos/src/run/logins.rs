@@ -1,6 +1,6 @@
 //! Looks at the records, and asks for a login where one is dead, or where the store has had none for long.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::record::{Record, State};
+use crate::record::{Record, State, Version};
 use crate::replica::name;
 use crate::stores::{Open, Stores};
 use crate::time::{At, FORGOTTEN, STORE_DEADLINE};
@@ -84,6 +84,15 @@ fn store_key(grant: u32) -> Result<StoreKey, token_core::ConfigError> {
     Ok(StoreKey::from(&TokenKey::new(name(grant))?))
 }
 
+/// What a store showed of a grant, and shows no more.
+#[derive(Clone, Copy)]
+struct Gone {
+    since: At,
+    /// For how long it has answered since then: whoever knows it gets this time to bring it back.
+    answered: Duration,
+    looked: At,
+}
+
 /// Looks at the grants of a place in turn, for ever.
 async fn look<S: Open>(
     place: usize,
@@ -92,37 +101,43 @@ async fn look<S: Open>(
     to: Sender<Message>,
 ) {
     let store: S = stores.open(place).await;
-    let mut missing: HashMap<u32, At> = HashMap::new();
-    let mut known: HashSet<u32> = HashSet::new();
+    let mut highest: HashMap<u32, Version> = HashMap::new();
+    let mut gone: HashMap<u32, Gone> = HashMap::new();
     loop {
         for (grant, key) in &grants {
             sleep(PAUSE).await;
-            let loaded = timeout(STORE_DEADLINE, store.load(key)).await;
-            let forgotten = match loaded {
-                Ok(Ok(Some((versioned, _)))) => {
-                    missing.remove(grant);
-                    known.insert(*grant);
-                    let record = Record::read(versioned.bytes());
-                    if !record.is_ok_and(|record| record.state == State::Dead) {
-                        continue;
-                    }
-                    false
-                }
-                Ok(Ok(None)) if known.contains(grant) => {
-                    // Whoever knows it gets the time to bring it back, over a store that answers.
-                    let since = *missing.entry(*grant).or_insert_with(At::now);
-                    if At::now().since(since) < FORGOTTEN {
-                        continue;
-                    }
-                    true
-                }
-                Ok(Ok(None)) => false,
-                Ok(Err(_)) | Err(_) => {
-                    missing.remove(grant);
+            let now = At::now();
+            let Ok(Ok(loaded)) = timeout(STORE_DEADLINE, store.load(key)).await else {
+                gone.entry(*grant).and_modify(|gone| gone.looked = now);
+                continue;
+            };
+            let record = loaded.and_then(|(found, _)| Record::read(found.bytes()).ok());
+            let known = highest.get(grant).copied();
+            let (dead, version) = match record {
+                Some(record) => (record.state == State::Dead, Some(record.version)),
+                None => (true, None),
+            };
+            let forgotten = known.filter(|_| version < known);
+            if forgotten.is_none() {
+                gone.remove(grant);
+                highest.extend(version.map(|version| (*grant, version)));
+            }
+            if !dead {
+                continue;
+            }
+            let mut forgotten_since = None;
+            if let Some(version) = forgotten {
+                let new = Gone { since: now, answered: Duration::ZERO, looked: now };
+                let gone = gone.entry(*grant).or_insert(new);
+                gone.answered += now.since(gone.looked);
+                gone.looked = now;
+                if gone.answered < FORGOTTEN {
                     continue;
                 }
-            };
-            if to.send(Message::LoginNeeded { grant: *grant, forgotten }).is_err() {
+                forgotten_since = Some((version, gone.since));
+            }
+            let needed = Message::LoginNeeded { grant: *grant, forgotten: forgotten_since };
+            if to.send(needed).is_err() {
                 return;
             }
         }

@@ -1,6 +1,6 @@
 //! The run: starts the server and the processes, disturbs them until enough were killed, and hands over what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -14,9 +14,10 @@ use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Held};
 use tokio::runtime::Runtime;
 
 use crate::check::losses::Cause;
-use crate::history::{Entry, Heard, Injected, What};
+use crate::history::{Entry, Found, Heard, Injected, What};
 use crate::mark::Mark;
 use crate::options::{Run, Store};
+use crate::record::Version;
 use crate::server_fault::ServerFault;
 use crate::step::Step;
 use crate::stores::{Open, Stores};
@@ -63,10 +64,10 @@ pub(crate) enum Message {
         why: String,
     },
     Ended(u32),
-    /// The record of a grant is dead, or `forgotten`: there was one, and there is none.
+    /// The record of a grant is dead, or `forgotten`: the version that was there is gone, since then.
     LoginNeeded {
         grant: u32,
-        forgotten: bool,
+        forgotten: Option<(Version, At)>,
     },
     /// The server holds a request at a step, where this is to be done to its sender.
     Held(Step, Manner, Held),
@@ -111,6 +112,7 @@ fn run_over<S: Open>(options: &Run, seed: u64, directory: &Path) -> Result<Outco
         runtime,
         to,
         messages,
+        reached: HashMap::new(),
         ids: 0,
         kills: 0,
         stops: 0,
@@ -149,6 +151,8 @@ struct Running {
     started: At,
     /// When each grant was refreshed last.
     refreshed: Vec<At>,
+    /// When each process last reached each place.
+    reached: HashMap<(u32, u32), At>,
     ids: u32,
     kills: u64,
     stops: u64,
@@ -192,6 +196,11 @@ impl Running {
             && self.disturber.plan.is_complete()
             && self.undone().is_empty()
             && self.control_has_lost()
+    }
+
+    /// How many places the grants are in.
+    fn places(&self) -> u32 {
+        u32::try_from(self.stores[0].places()).unwrap_or(1)
     }
 
     /// What was not yet done to the servers.
@@ -257,6 +266,10 @@ impl Running {
                     What::Event(Heard::Refreshed { .. }) => {
                         self.refreshed[grant.unwrap_or_default() as usize] = at;
                     }
+                    What::Loaded { began, found } if !matches!(found, Found::Failed { .. }) => {
+                        self.reached
+                            .insert((id, grant.unwrap_or_default() % self.places()), *began);
+                    }
                     What::Injected(Injected { place, fault, .. }) => {
                         *self.server_faults.entry((*place, *fault)).or_default() += 1;
                     }
@@ -307,7 +320,7 @@ impl Running {
     }
 
     /// Logs in to a grant, unless that is under way.
-    fn log_in(&mut self, grant: u32, forgotten: bool) {
+    fn log_in(&mut self, grant: u32, forgotten: Option<(Version, At)>) {
         let now = At::now();
         let live: Vec<u32> = self.running().map(|process| process.id).collect();
         if live.is_empty() || !self.logins.is_due(grant, now, |id| live.contains(&id)) {

@@ -24,7 +24,7 @@ pub use self::sentinel::Watch;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends with its standard input, so also with a test that is killed.
-const UNTIL_ORPHANED: &str = r#""$@" & server=$!; echo $server; read -r _; kill -9 $server; wait"#;
+const UNTIL_ORPHANED: &str = r#"command -v "$1" > /dev/null || exit; "$@" & server=$!; echo $server; read -r _; kill -9 $server; wait"#;
 
 /// A `redis-server`, without persistence unless asked for.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ impl Server {
     fn try_start(&mut self, port: u16) -> bool {
         self.port = port;
         let path = self.directory.path();
+        // What it said the last time is no matter now.
+        _ = fs::remove_file(path.join("log"));
         let mut command = Command::new("sh");
         command.args(["-c", UNTIL_ORPHANED, "sh", "redis-server"]);
         if let Some(config) = &self.sentinel {
@@ -97,6 +99,10 @@ impl Server {
         let mut pid = String::new();
         let said = process.stdout.take().expect("its output is a pipe");
         BufReader::new(said).read_line(&mut pid).expect("the shell tells the server's number");
+        assert!(
+            !pid.is_empty(),
+            "there is no redis-server in the PATH; `cargo xtask test` installs it"
+        );
         self.process = Some(process);
         self.pid = pid.trim().to_owned();
         let (start, mine) = (Instant::now(), format!("process_id:{}\r", self.pid));
@@ -197,6 +203,11 @@ impl Server {
             drop(process.stdin.take());
             process.wait().expect("it is our child");
         }
+    }
+
+    /// Whether it was started, and not killed since.
+    pub const fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Stops it: it keeps its connections and answers nobody.

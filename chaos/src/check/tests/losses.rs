@@ -109,11 +109,7 @@ fn a_server_that_breaks_its_promise_is_told_apart() {
 fn a_family_that_a_login_has_replaced_is_no_loss() {
     let mut scene = sent();
     scene.exchanged(1040, 1, 1, tokens(101));
-    scene.tell(
-        1100,
-        0,
-        What::SignedIn { family: FAMILY + 1, refresh: Mark(200), forgotten: false },
-    );
+    scene.tell(1100, 0, What::SignedIn { family: FAMILY + 1, refresh: Mark(200), forgotten: None });
     scene.tell(1100, 3, What::Login { refresh: Mark(200) });
     scene.write(3980, 2, 2, 4, ((1, 0), InFlight, TOKEN));
     scene.write(3990, 3, 4, 5, ((2, 0), Idle, 200));

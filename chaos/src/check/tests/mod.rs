@@ -46,7 +46,7 @@ impl Scene {
             faults: Vec::new(),
             took: Duration::ZERO,
         });
-        scene.tell(0, 0, What::SignedIn { family: FAMILY, refresh: Mark(TOKEN), forgotten: false });
+        scene.tell(0, 0, What::SignedIn { family: FAMILY, refresh: Mark(TOKEN), forgotten: None });
         scene.tell(0, 1, What::Login { refresh: Mark(TOKEN) });
         scene.write(0, 1, 0, 1, ((1, 0), Idle, TOKEN));
         scene

@@ -1,5 +1,5 @@
 use super::*;
-use crate::history::Injected;
+use crate::history::{Injected, Out};
 use crate::server_fault::ServerFault;
 
 /// A place that servers keep.
@@ -11,10 +11,11 @@ fn over_servers(mut scene: Scene) -> Scene {
 impl Scene {
     /// Something is done to the servers, by which they may lose what was acknowledged since then.
     fn fall(&mut self, since: u64, from: u64, to: u64) {
-        self.inject(from, to, Some(None), Some(at(since)));
+        self.inject(from, to, None, Some(at(since)));
     }
 
-    fn inject(&mut self, from: u64, to: u64, out: Option<Option<u32>>, lost_since: Option<At>) {
+    fn inject(&mut self, from: u64, to: u64, host: Option<u32>, lost_since: Option<At>) {
+        let out = Some(Out { host, from: at(from), until: at(to) });
         let injected =
             Injected { place: 0, fault: ServerFault::Killed, began: at(from), out, lost_since };
         let what = What::Injected(injected);
@@ -97,7 +98,7 @@ fn an_answer_that_a_place_out_of_reach_does_not_take_is_window_p() {
         scene.exchanged(1040, 1, 1, tokens(101));
         scene.begin(1041, 1, 2, 3, ((1, 1), Idle, 101));
         scene.end(1042, 1, 3, SwapEnd::Failed { kind: "Refused".to_owned() });
-        scene.inject(1030, 3985, Some(host), None);
+        scene.inject(1030, 3985, host, None);
         lost(&presents_again(scene, 4000).check(), cause);
     }
 }
@@ -111,7 +112,11 @@ fn a_record_that_is_gone_and_that_nobody_brings_back_is_found() {
             scene.kill(1150, 1);
         }
         scene.0.last = vec![(0, Ok(None))];
-        let what = What::SignedIn { family: FAMILY + 1, refresh: Mark(200), forgotten: true };
+        let what = What::SignedIn {
+            family: FAMILY + 1,
+            refresh: Mark(200),
+            forgotten: Some((Version(1, 1), at(1200))),
+        };
         scene.tell(7000, 0, what);
         scene.rules()
     };
@@ -126,4 +131,38 @@ fn who_stands_still_with_a_write_holds_up_nobody_over_servers() {
     scene.begin(1030, 3, 1, 6, ((1, 0), InFlight, TOKEN));
     scene.stop(1035, 3990, 3);
     lost(&again(scene, 4000).check(), Cause::Avoidable);
+}
+
+#[test]
+fn a_fall_does_not_explain_what_was_gone_before_it() {
+    let mut scene = over_servers(refreshed());
+    scene.begin(1000, 2, 1, 5, ((1, 0), Idle, TOKEN));
+    scene.end(1001, 2, 5, SwapEnd::Won);
+    scene.fall(0, 5000, 5100);
+    assert_eq!(scene.rules(), [Rule::LostWrite]);
+}
+
+#[test]
+fn a_write_whose_acknowledgement_comes_after_the_fall_may_be_lost_by_it() {
+    let mut scene = over_servers(refreshed());
+    scene.fall(1040, 1045, 1050);
+    scene.last(2);
+    assert_eq!(scene.rules(), []);
+}
+
+#[test]
+fn who_does_not_try_again_after_a_short_outage_is_not_excused_by_it() {
+    let mut scene = over_servers(sent());
+    scene.exchanged(1040, 1, 1, tokens(101));
+    scene.begin(1041, 1, 2, 3, ((1, 1), Idle, 101));
+    scene.end(1042, 1, 3, SwapEnd::Failed { kind: "Refused".to_owned() });
+    scene.inject(1030, 1500, None, None);
+    lost(&presents_again(scene, 3600).check(), Cause::Avoidable);
+}
+
+#[test]
+fn a_last_record_that_cannot_be_read_is_one_violation() {
+    let mut scene = refreshed();
+    scene.0.last = vec![(0, Err("out of reach".to_owned()))];
+    assert_eq!(scene.rules(), [Rule::Torn]);
 }

@@ -1,13 +1,18 @@
 //! A cluster of three masters, each with a replica.
 
 use std::path::Path;
+use std::time::Duration;
 
 use redis_servers::{Cluster, Server};
 
+use crate::history::Out;
 use crate::server_fault::ServerFault;
 use crate::time::At;
 
-use super::{Effect, LAG, Place, follows, is_master, pause, rights, until};
+use super::{Effect, LAG, LOOK, Place, follows, is_master, pause, rights, until};
+
+/// A replica has its master's place within this time, or not at all.
+const HANDOVER: Duration = Duration::from_secs(6);
 
 pub(super) struct Nodes {
     nodes: Vec<Server>,
@@ -53,18 +58,21 @@ impl Place for Nodes {
     }
 
     fn inject(&mut self, fault: ServerFault, dice: &mut fastrand::Rng) -> Effect {
-        let mut since = At::now().before(LAG);
+        let (mut from, mut since) = (At::now(), At::now().before(LAG));
+        let out = |from: At| Some(Out { host: None, from, until: At::now() });
         if fault == ServerFault::Handover {
             let replicas = self.of_role(false);
             let replica = &self.nodes[replicas[dice.usize(..replicas.len())]];
-            until("a replica takes over", || {
-                let _: Option<String> = replica.try_ask(&["CLUSTER", "FAILOVER"]);
-                is_master(replica)
-            });
-            until("its master follows it", || self.of_role(true).len() == 3);
+            let _: Option<String> = replica.try_ask(&["CLUSTER", "FAILOVER"]);
+            // One that was given up is asked for by the next fault of this kind.
+            let late = At::now().after(HANDOVER);
+            while !is_master(replica) && At::now() < late {
+                std::thread::sleep(LOOK);
+            }
+            until("a master and its replica have changed places", || self.of_role(true).len() == 3);
             self.masters = self.of_role(true);
             // The master stands still until its replica has all.
-            return Effect { out: Some(None), lost_since: None };
+            return Effect { out: out(from), lost_since: None };
         }
         let masters = self.of_role(true);
         let victim = masters[dice.usize(..masters.len())];
@@ -72,16 +80,17 @@ impl Place for Nodes {
             since = At::now();
             rights::revoke(&self.nodes[victim], rights::REPLICATOR);
             pause(dice, 100..1500);
+            from = At::now();
         }
         self.nodes[victim].kill();
         self.until_succeeded(victim);
         self.masters = self.of_role(true);
-        Effect { out: Some(None), lost_since: Some(since) }
+        Effect { out: out(from), lost_since: Some(since) }
     }
 
     fn mend(&mut self) {
         for node in &mut self.nodes {
-            if node.try_ask::<String>(&["PING"]).is_none() {
+            if !node.is_running() {
                 node.restart();
             }
         }
@@ -100,7 +109,9 @@ impl Place for Nodes {
             return false;
         }
         until("there are three masters again", || self.of_role(true).len() == 3);
-        self.masters = self.of_role(true);
-        true
+        let masters = self.of_role(true);
+        let moved = masters != self.masters;
+        self.masters = masters;
+        moved
     }
 }

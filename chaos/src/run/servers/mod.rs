@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis_servers::Server;
 
-use crate::history::{Entry, Injected, What};
+use crate::history::{Entry, Injected, Out, What};
 use crate::options::Store;
 use crate::server_fault::ServerFault;
 use crate::time::At;
@@ -53,7 +53,7 @@ trait Place: Send {
 /// What a fault meant.
 #[derive(Clone, Copy, Default)]
 struct Effect {
-    out: Option<Option<u32>>,
+    out: Option<Out>,
     lost_since: Option<At>,
 }
 
@@ -122,9 +122,18 @@ impl Servers {
         self.urls.iter().map(move |urls| urls[host as usize].as_str())
     }
 
-    /// Ends all disturbance, and waits until every place is whole.
-    pub(super) fn calm(&mut self) -> Result<(), String> {
+    /// Ends all disturbance, once every place is whole.
+    pub(super) fn calm(&self) {
         self.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so.
+    pub(super) fn are_calm(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for it. The servers go on.
+    pub(super) fn join(&mut self) -> Result<(), String> {
         let threads = self.threads.drain(..).map(JoinHandle::join);
         let (places, failed): (Vec<_>, Vec<_>) = threads.partition(Result::is_ok);
         self.places = places.into_iter().flatten().collect();
@@ -167,7 +176,8 @@ fn disturb(
             let looked = At::now();
             if place.has_moved() {
                 let lost_since = Some(sane.before(LAG));
-                tell(sane, ServerFault::Unasked, Effect { out: Some(None), lost_since });
+                let out = Some(Out { host: None, from: sane, until: At::now() });
+                tell(sane, ServerFault::Unasked, Effect { out, lost_since });
                 place.mend();
             }
             sane = looked;

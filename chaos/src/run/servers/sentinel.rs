@@ -1,9 +1,12 @@
 //! A master with two replicas, and three Sentinels, of which two have to agree.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::time::Duration;
 
 use redis_servers::{Server, Watch};
 
+use crate::history::Out;
 use crate::server_fault::ServerFault;
 use crate::time::At;
 
@@ -63,6 +66,29 @@ impl Sentinels {
         until("the new master is one", || is_master(&self.servers[self.master]));
     }
 
+    /// Has a Sentinel make another the master. One that gives up on a busy machine is asked again.
+    fn hand_over(&mut self) {
+        let before = self.master;
+        let asked = Cell::new(At(0));
+        until("a Sentinel has handed over", || {
+            if At::now().since(asked.get()) > Duration::from_secs(3) {
+                asked.set(At::now());
+                let _: Option<String> =
+                    self.sentinels[0].try_ask(&["SENTINEL", "FAILOVER", "mymaster"]);
+            }
+            self.named().is_some_and(|master| master != before)
+        });
+        self.until_succeeded();
+    }
+
+    /// Waits until a former master is one no more, and takes no writes.
+    fn demote(&self, former: usize) {
+        until("the old master is a replica", || {
+            self.make_replica(former, self.master);
+            !is_master(&self.servers[former])
+        });
+    }
+
     fn make_replica(&self, place: usize, master: usize) {
         let port = self.servers[master].port().to_string();
         let _: Option<String> = self.servers[place].try_ask(&["REPLICAOF", "127.0.0.1", &port]);
@@ -86,44 +112,47 @@ impl Place for Sentinels {
     }
 
     fn inject(&mut self, fault: ServerFault, dice: &mut fastrand::Rng) -> Effect {
-        let (before, mut since) = (self.master, At::now().before(LAG));
+        let before = self.master;
+        let (mut from, mut since) = (At::now(), At::now().before(LAG));
+        let mut until = None;
         match fault {
             ServerFault::Handover => {
-                until("a Sentinel begins the failover", || {
-                    let begun = ["SENTINEL", "FAILOVER", "mymaster"];
-                    self.sentinels[0].try_ask::<String>(&begun).is_some()
-                });
-                self.until_succeeded();
-                // Until then it may take writes that nobody else gets.
-                until("the old master is a replica", || !is_master(&self.servers[before]));
+                self.hand_over();
+                until = Some(At::now());
+                // It goes on as master until the Sentinels tell it, which takes them some 8 s.
+                pause(dice, 0..4000);
+                self.demote(before);
             }
             ServerFault::MasterStopped => {
                 self.servers[before].stop();
                 self.until_succeeded();
                 pause(dice, 0..500);
                 self.servers[before].go_on();
-                // The Sentinels take some 8 s to tell it.
+                until = Some(At::now());
                 pause(dice, 0..2500);
-                self.make_replica(before, self.master);
+                self.demote(before);
             }
             ServerFault::LinkCut => {
                 since = At::now();
                 rights::revoke(&self.servers[before], rights::REPLICATOR);
                 pause(dice, 100..1500);
+                from = At::now();
                 self.servers[before].kill();
                 self.until_succeeded();
             }
-            _ => {
+            ServerFault::MasterKilled => {
                 self.servers[before].kill();
                 self.until_succeeded();
             }
+            _ => return Effect::default(),
         }
-        Effect { out: Some(None), lost_since: Some(since) }
+        let until = until.unwrap_or_else(At::now);
+        Effect { out: Some(Out { host: None, from, until }), lost_since: Some(since) }
     }
 
     fn mend(&mut self) {
         for server in &mut self.servers {
-            if server.try_ask::<String>(&["PING"]).is_none() {
+            if !server.is_running() {
                 server.restart();
             }
         }
@@ -143,8 +172,12 @@ impl Place for Sentinels {
         if self.named() == Some(self.master) {
             return false;
         }
+        let before = self.master;
         until("all Sentinels name the same master", || self.named().is_some());
-        self.master = self.named().unwrap_or(self.master);
-        true
+        self.master = self.named().unwrap_or(before);
+        if self.master != before {
+            self.demote(before);
+        }
+        self.master != before
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use redis_servers::Server;
 
+use crate::history::Out;
 use crate::run::HOSTS;
 use crate::server_fault::ServerFault;
 use crate::time::At;
@@ -62,35 +63,40 @@ impl Place for Single {
 
     #[expect(clippy::expect_used, reason = "without its data a server proves nothing")]
     fn inject(&mut self, fault: ServerFault, dice: &mut fastrand::Rng) -> Effect {
-        let out = Effect { out: Some(None), lost_since: None };
+        let began = At::now();
+        let out = |from: At, host, lost_since| Effect {
+            out: Some(Out { host, from, until: At::now() }),
+            lost_since,
+        };
         match fault {
             ServerFault::Emptied => {
                 self.server.kill();
                 self.replace_data(None).expect("the data can be removed");
                 pause(dice, 0..800);
                 self.server.restart();
-                Effect { lost_since: Some(At(0)), ..out }
+                out(began, None, Some(At(0)))
             }
             ServerFault::Rewound => {
                 let (since, copy) = (At::now(), self.server.directory().join("copy"));
                 copy_all(&self.server.directory().join(DATA), &copy).expect("the data is there");
                 pause(dice, 200..3000);
+                let killed = At::now();
                 self.server.kill();
                 self.replace_data(Some(&copy)).expect("the data can be replaced");
                 self.server.restart();
-                Effect { lost_since: Some(since), ..out }
+                out(killed, None, Some(since))
             }
             ServerFault::Stopped => {
                 self.server.stop();
                 pause(dice, 200..4000);
                 self.server.go_on();
-                out
+                out(began, None, None)
             }
             ServerFault::Paused => {
                 let time = dice.u64(200..4000);
                 let () = self.server.ask(&["CLIENT", "PAUSE", &time.to_string(), "ALL"]);
                 pause(dice, time..time + 1);
-                out
+                out(began, None, None)
             }
             ServerFault::MemoryFull => {
                 self.set("maxmemory", "1");
@@ -113,14 +119,19 @@ impl Place for Single {
                 rights::revoke(&self.server, &rights::user(host));
                 pause(dice, 300..4000);
                 rights::give_back(&self.server, &rights::user(host));
-                Effect { out: Some(Some(host)), lost_since: None }
+                out(began, Some(host), None)
             }
-            _ => {
+            ServerFault::Killed => {
                 self.server.kill();
                 pause(dice, 0..800);
                 self.server.restart();
-                out
+                out(began, None, None)
             }
+            ServerFault::Handover
+            | ServerFault::MasterKilled
+            | ServerFault::MasterStopped
+            | ServerFault::LinkCut
+            | ServerFault::Unasked => Effect::default(),
         }
     }
 
