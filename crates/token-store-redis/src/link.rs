@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
@@ -23,7 +23,16 @@ pub(crate) struct Link {
     /// Whether it leads to a node of a cluster.
     in_cluster: bool,
     state: Mutex<State>,
+    /// How often it was left in vain because the server's replicas are missed.
+    doubts: AtomicU32,
 }
+
+/// A connection to a server whose replicas are missed lasts so long, and twice that each time that it was left in vain: it may
+/// lead to a former master, and a replica may be missing for days.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// No longer than 8 s, so that what only one process knows is back before the settle barrier of the others is over.
+const LONGEST_DOUBT: u32 = 3;
 
 /// How long the server may take.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +94,8 @@ impl Link {
         wakes: Option<Arc<Wakes>>,
         in_cluster: bool,
     ) -> Self {
-        Self { source, limits, wakes, in_cluster, state: Mutex::default() }
+        let (state, doubts) = (Mutex::default(), AtomicU32::new(0));
+        Self { source, limits, wakes, in_cluster, state, doubts }
     }
 
     /// Asks for what can be asked for twice.
@@ -143,10 +153,18 @@ impl Link {
         self.state.lock().await.open = None;
     }
 
-    /// The same for a connection that was made so long ago; whether there was one.
-    pub(crate) async fn leave_older(&self, age: Duration) -> bool {
-        let mut state = self.state.lock().await;
-        state.open.take_if(|open| open.made.elapsed() >= age).is_some()
+    /// The same where the server's replicas are missed, and at most so often; whether it was done.
+    pub(crate) async fn doubt(&self, missed: bool) -> bool {
+        if !missed {
+            self.doubts.store(0, Ordering::Relaxed);
+            return false;
+        }
+        let pause = DOUBT * 2_u32.pow(self.doubts.load(Ordering::Relaxed).min(LONGEST_DOUBT));
+        let left = self.state.lock().await.open.take_if(|open| open.made.elapsed() >= pause);
+        if left.is_some() {
+            self.doubts.fetch_add(1, Ordering::Relaxed);
+        }
+        left.is_some()
     }
 
     async fn forget(&self, number: u64) {

@@ -1,7 +1,6 @@
 //! Which server is asked for which key: the only one, or the one that a cluster keeps it on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{Cmd, Value};
 
@@ -82,10 +81,10 @@ impl Nodes {
         }
     }
 
-    /// Has the next who reads the key begin on another connection, if the one there is was made so long ago; whether it was.
-    pub(crate) async fn doubt(&self, key: &str, age: Duration) -> bool {
+    /// Has the next who reads the key begin on another connection, where the server's replicas are missed; whether it does.
+    pub(crate) async fn doubt(&self, key: &str, missed: bool) -> bool {
         match self.way(key) {
-            Ok(way) => way.node.reads.leave_older(age).await,
+            Ok(way) => way.node.reads.doubt(missed).await,
             Err(_) => false,
         }
     }

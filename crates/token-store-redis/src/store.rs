@@ -23,9 +23,6 @@ use crate::wake::Wakes;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// So old a connection is made anew where the server's replicas are missing: it may not be the master any more.
-const DOUBT: Duration = Duration::from_secs(1);
-
 /// Records as keys of a Redis or Valkey server, or of a cluster, for the processes of any number of hosts.
 ///
 /// Each write is a compare-and-swap in one script. See the [crate docs](crate) for what is on the server, which rights
@@ -88,9 +85,9 @@ impl Replicas {
         self.set.unwrap_or(online.min(1))
     }
 
-    /// Whether fewer follow the server than have to.
-    fn are_missed(&self, found: &Found) -> bool {
-        self.set.is_some_and(|set| found.replicas < set)
+    /// Whether fewer follow the server than have to. `None`: none has to.
+    fn are_missed(&self, found: &Found) -> Option<bool> {
+        self.set.filter(|set| *set > 0).map(|set| found.replicas < set)
     }
 
     fn saw(&self, found: &Found) {
@@ -144,9 +141,8 @@ impl RedisStore {
         let mut found = self.ask(place).await?;
         // After a failover the old master may go on for many seconds, and what it shows is of no use to anybody. Its replicas
         // follow another by then.
-        if found.is_master
-            && self.inner.replicas.are_missed(&found)
-            && self.inner.nodes.doubt(place.key, DOUBT).await
+        if let (true, Some(missed)) = (found.is_master, self.inner.replicas.are_missed(&found))
+            && self.inner.nodes.doubt(place.key, missed).await
         {
             found = self.ask(place).await?;
         }
