@@ -101,6 +101,9 @@ fn server(url: &str) -> Result<Address, StoreError> {
 fn sentinels(rest: &str, tls: bool) -> Result<Address, StoreError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (master, database) = path.split_once('/').unwrap_or((path, ""));
+    if path.contains('@') {
+        return Err(not_encoded(WHAT_SENTINELS_ARE));
+    }
     if master.is_empty() {
         return Err(failure::settings(format!(
             "{WHAT_SENTINELS_ARE} must name the server after the hosts, as the Sentinels do"
@@ -113,6 +116,9 @@ fn sentinels(rest: &str, tls: bool) -> Result<Address, StoreError> {
 /// `user:password@host:6379,host:6379`
 fn cluster(rest: &str, tls: bool) -> Result<Address, StoreError> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if path.contains('@') {
+        return Err(not_encoded(WHAT_A_CLUSTER_IS));
+    }
     if !matches!(path, "" | "0") {
         return Err(failure::settings(format!(
             "{WHAT_A_CLUSTER_IS} must end with the hosts: a cluster has no other database than 0"
@@ -133,6 +139,9 @@ fn several(
         Some((login, hosts)) => (format!("{login}@"), hosts),
         None => (String::new(), authority),
     };
+    if login.matches('@').count() > 1 || login.contains(['#', '?']) {
+        return Err(not_encoded(what));
+    }
     let unreadable = || failure::settings(format!("{what} has a host that cannot be read"));
     let hosts: Option<Vec<_>> = hosts.split(',').map(|host| one_of_several(host, port)).collect();
     // The host stands for whichever they lead to.
@@ -140,6 +149,14 @@ fn several(
         return Err(unreadable());
     };
     Ok((hosts.ok_or_else(unreadable)?, info.redis_settings().clone()))
+}
+
+/// What it took for a host, or for the server's name, may be a part of the password.
+fn not_encoded(what: &str) -> StoreError {
+    failure::settings(format!(
+        "{what} has one login, before the first host, with the characters /, @, # and ? of user and password percent-encoded: \
+         correct it"
+    ))
 }
 
 fn one_of_several(text: &str, default_port: u16) -> Option<(String, u16)> {
@@ -188,6 +205,13 @@ mod tests {
             ("redis://user:pa55word@localhost/billing", "Invalid database number"),
             ("redis://user:pa55word@0.0.0.0", "wildcard"),
             ("redis+unix:///run/redis.sock", "use redis://, redis+sentinel:// or redis+cluster://"),
+            ("redis://user:pa55word#1@localhost", "cannot be read"),
+            ("redis://user:pa55word/1@localhost", "cannot be read"),
+            ("redis+cluster://user:1/pa55word@a", "percent-encoded"),
+            ("redis+cluster://user:pa55word@a,user:pa55word@b", "percent-encoded"),
+            ("redis+sentinel://user:1/pa55word@a/1", "percent-encoded"),
+            ("redis+sentinel://user:1#pa55word@a/mymaster", "percent-encoded"),
+            ("redis+sentinel://user:1?pa55word@a/mymaster", "percent-encoded"),
             ("redis+cluster://user:pa55word@a,b/1", "no other database than 0"),
             ("redis+cluster://user:pa55word@a,,b", "a host that cannot be read"),
             ("redis+sentinel://user:pa55word@localhost", "must name the server"),
