@@ -112,7 +112,7 @@ fn about(what: &str, kind: StoreErrorKind, server: &str, trouble: Trouble) -> St
         Trouble::Refused(error) => (refused(&error), None),
     };
     let error = StoreError::new(kind, format!("{what}: the Redis server {server} {said}"));
-    match below {
+    match below.filter(|below| !repeats_the_command(below)) {
         Some(below) => error.with_source(below),
         None => error,
     }
@@ -160,7 +160,8 @@ fn refused(error: &RedisError) -> String {
     let quoted = error.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
     match (error.kind(), error.code().unwrap_or_default()) {
         (ErrorKind::AuthenticationFailed, _) | (_, "WRONGPASS") => {
-            "refuses the user or the password: correct them in the URL".to_owned()
+            "refuses the user or the password: correct them in the URL, or make the user there (again, if the server has lost it)"
+                .to_owned()
         }
         (ErrorKind::RESP3NotSupported, _) => {
             "is older than Redis 6: this store needs Redis 7.0 or later, or Valkey; update it".to_owned()
@@ -200,7 +201,9 @@ fn refused(error: &RedisError) -> String {
             "has no memory left (`maxmemory`): give it more, or remove other keys".to_owned()
         }
         (_, "NOREPLICAS") => {
-            "takes no writes, because too few replicas are connected to it (`min-replicas-to-write`): bring them back".to_owned()
+            "takes no writes, because too few replicas are connected to it (`min-replicas-to-write`): bring them back, or let the \
+             address lead to the new master, if there is one"
+                .to_owned()
         }
         (_, "MISCONF") => {
             "takes no writes, because it cannot save to its disk: its log says why; it goes on by itself once a save has worked".to_owned()
@@ -214,12 +217,16 @@ fn refused(error: &RedisError) -> String {
         _ if quoted.contains("DB index is out of range") => {
             "has fewer databases: correct the number of the database of the URL".to_owned()
         }
-        // These repeat the arguments of the command.
-        _ if quoted.contains("unknown command") => {
+        _ if repeats_the_command(error) => {
             "does not know a command that this store needs: it was renamed or disabled there, or this is no Redis".to_owned()
         }
         (_, code) => format!("answered with the error {code}{quoted}"),
     }
+}
+
+/// Whether the server's words have the arguments of the command in them, such as a password or a token.
+fn repeats_the_command(error: &RedisError) -> bool {
+    error.to_string().contains("unknown command")
 }
 
 fn denied(quoted: &str) -> String {
@@ -241,6 +248,11 @@ mod tests {
     fn what_the_server_repeats_of_a_command_is_not_told() {
         let told = said("ERR", "unknown command 'EVAL', with args beginning with: 'rt-5ecret'");
         assert!(!told.contains("5ecret") && told.contains("does not know a command"), "{told}");
+        let detail =
+            "unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'user' 'pa55word'";
+        let error = redis::make_extension_error("ERR".to_owned(), Some(detail.to_owned()));
+        let error = server("localhost:6379", Trouble::Unreached(error));
+        assert!(!format!("{error:?}").contains("pa55word"), "nor by what is below it: {error:?}");
     }
 
     #[test]

@@ -44,6 +44,18 @@ async fn the_rights_of_the_readme_are_enough() {
     assert!(denied.is_empty(), "{denied:?}");
 }
 
+#[tokio::test]
+async fn a_key_that_cannot_be_asked_for_its_grant_is_not_called_damaged() {
+    let server = Server::start();
+    let url = make_user(&server, &rules());
+    tour(&url).await.unwrap();
+    let store = RedisStore::open(url).await.unwrap();
+    let () = server.ask(&["ACL", "SETUSER", "tokens", "-hmget"]);
+    let error = store.list(None).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains("denies a right"), "{error}");
+}
+
 /// Without these a change is seen at the next look.
 const FOR_MESSAGES: [&str; 3] = ["+publish", "+subscribe", "+unsubscribe"];
 
