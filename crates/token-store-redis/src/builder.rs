@@ -80,7 +80,8 @@ impl Builder {
 
     /// Sets how long the server may take to answer. By default 2 seconds.
     ///
-    /// A write that is not answered in time may have happened; the manager reads the record and goes by its stamp.
+    /// Nothing is waited for longer than this and the [replicas' time](Self::replica_timeout) together. A write that is not
+    /// answered by then may have happened; the manager reads the record and goes by its stamp.
     #[must_use]
     pub const fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.limits.answer = timeout;

@@ -34,6 +34,10 @@ const DOUBT: Duration = Duration::from_secs(1);
 /// No longer than 8 s, so that what only one process knows is back before the settle barrier of the others is over.
 const LONGEST_DOUBT: u32 = 3;
 
+/// However many ask, ten connections a second are tried, and no more: the server may be on its way back, and Sentinels have
+/// better things to do while one is.
+const BETWEEN_CONNECTIONS: Duration = Duration::from_millis(100);
+
 /// How long the server may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -77,13 +81,14 @@ struct State {
     failed: Option<(Instant, Trouble)>,
 }
 
+/// A connection that is open, or was.
 #[derive(Clone)]
-struct Open {
+pub(crate) struct Open {
     connection: MultiplexedConnection,
     /// No other has it in this process.
     number: u64,
     /// Whether this caller made it.
-    new: bool,
+    pub(crate) new: bool,
     made: Instant,
 }
 
@@ -145,33 +150,45 @@ impl Link {
 
     /// Makes the next one begin on another connection: the server may not be the master any more, and does not know.
     pub(crate) async fn leave(&self, written: &Written) {
-        self.forget(written.open.number).await;
+        self.leave_if(|open| open.number == written.open.number).await;
     }
 
     /// The same where there is no answer to go by.
     pub(crate) async fn leave_any(&self) {
-        self.state.lock().await.open = None;
+        self.leave_if(|_| true).await;
     }
 
-    /// The same where the server's replicas are missed, and at most so often; whether it was done.
+    /// The same where the server's replicas are missed, and at most so often, as soon as there is another connection; whether
+    /// there is.
     pub(crate) async fn doubt(&self, missed: bool) -> bool {
         if !missed {
             self.doubts.store(0, Ordering::Relaxed);
             return false;
         }
         let pause = DOUBT * 2_u32.pow(self.doubts.load(Ordering::Relaxed).min(LONGEST_DOUBT));
-        let left = self.state.lock().await.open.take_if(|open| open.made.elapsed() >= pause);
-        if left.is_some() {
-            self.doubts.fetch_add(1, Ordering::Relaxed);
+        let doubted = {
+            let mut state = self.state.lock().await;
+            let Some(open) = state.open.as_mut().filter(|open| open.made.elapsed() >= pause) else {
+                return false;
+            };
+            // Nobody else doubts it meanwhile, and it is used.
+            open.made = Instant::now();
+            open.number
+        };
+        self.doubts.fetch_add(1, Ordering::Relaxed);
+        let Ok(connection) = self.connect().await else { return false };
+        let mut state = self.state.lock().await;
+        let left = state.open.as_ref().is_some_and(|open| open.number == doubted);
+        if left {
+            state.open = Some(Open::new(connection));
         }
-        left.is_some()
+        left
     }
 
-    async fn forget(&self, number: u64) {
-        let mut state = self.state.lock().await;
-        if state.open.as_ref().is_some_and(|open| open.number == number) {
-            state.open = None;
-        }
+    /// One that was made a moment ago leads to no other server.
+    async fn leave_if(&self, is_meant: impl Fn(&Open) -> bool) {
+        let is_old = |open: &Open| open.made.elapsed() >= BETWEEN_CONNECTIONS;
+        self.state.lock().await.open.take_if(|open| is_old(open) && is_meant(open));
     }
 
     fn wait(&self, replicas: u32) -> Cmd {
@@ -194,12 +211,12 @@ impl Link {
     /// Has the messages of this channel sent to the connection that is in use, and returns its number: nothing is to be done
     /// if that is `on`.
     ///
-    /// A server that denies it is not asked again on the same connection.
+    /// A server that denies the right is not asked again on the same connection.
     pub(crate) async fn subscribe(&self, channel: &str, on: u64) -> Result<u64, Trouble> {
         let Open { mut connection, number, .. } = self.open().await?;
         if number != on
             && let Err(error) = connection.subscribe(channel).await
-            && !is_answer(&error)
+            && error.kind() != ErrorKind::Server(ServerErrorKind::NoPerm)
         {
             return Err(self.failed(number, error).await);
         }
@@ -208,12 +225,15 @@ impl Link {
 
     /// Ends what [`subscribe`](Self::subscribe) began. A channel that remains costs a message now and then.
     pub(crate) async fn unsubscribe(&self, channels: &[String]) {
-        if let Ok(Open { mut connection, .. }) = self.open().await {
+        // With its connection a subscription is gone as well.
+        let open = self.state.lock().await.open.clone();
+        if let Some(Open { mut connection, .. }) = open {
             let _ = connection.unsubscribe(channels).await;
         }
     }
 
-    async fn ask(&self, open: Open, command: &Cmd) -> Result<Value, Trouble> {
+    /// Asks on this connection and on no other.
+    pub(crate) async fn ask(&self, open: Open, command: &Cmd) -> Result<Value, Trouble> {
         let Open { mut connection, number, .. } = open;
         match command.query_async(&mut connection).await {
             Ok(answer) => Ok(answer),
@@ -222,21 +242,20 @@ impl Link {
     }
 
     /// Whoever waits while another connects shares what comes of it.
-    async fn open(&self) -> Result<Open, Trouble> {
+    pub(crate) async fn open(&self) -> Result<Open, Trouble> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
         if let Some(open) = &state.open {
             return Ok(open.clone());
         }
         if let Some((at, trouble)) = &state.failed
-            && *at >= asked
+            && (*at >= asked || at.elapsed() < BETWEEN_CONNECTIONS)
         {
             return Err(trouble.clone());
         }
         match self.connect().await {
             Ok(connection) => {
-                let number = MADE.fetch_add(1, Ordering::Relaxed);
-                let open = Open { connection, number, new: false, made: Instant::now() };
+                let open = Open::new(connection);
                 state.open = Some(open.clone());
                 state.failed = None;
                 Ok(Open { new: true, ..open })
@@ -252,7 +271,7 @@ impl Link {
         // The crate's own limits, half a second and one, are exceeded by a server that saves its data.
         let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.limits.connect))
-            .set_response_timeout(Some(self.limits.answer + self.limits.replicas));
+            .set_response_timeout(Some(self.limits.answer.saturating_add(self.limits.replicas)));
         if let Some(wakes) = self.wakes.clone() {
             config = config.set_push_sender(move |push| {
                 wakes.heard(&push);
@@ -276,11 +295,21 @@ impl Link {
     }
 
     async fn failed(&self, number: u64, error: RedisError) -> Trouble {
-        let answered = is_answer(&error);
-        if !answered || is_about_the_server(&error) {
-            self.forget(number).await;
+        if !is_answer(&error) {
+            self.state.lock().await.open.take_if(|open| open.number == number);
+            return Trouble::Unanswered(error);
         }
-        if answered { Trouble::Refused(error) } else { Trouble::Unanswered(error) }
+        if is_about_the_server(&error) {
+            self.leave_if(|open| open.number == number).await;
+        }
+        Trouble::Refused(error)
+    }
+}
+
+impl Open {
+    fn new(connection: MultiplexedConnection) -> Self {
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        Self { connection, number, new: false, made: Instant::now() }
     }
 }
 
@@ -304,7 +333,7 @@ fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
-/// Whether another connection may lead to a server that says something else.
+/// Whether another connection may lead to a server that says something else. A former master has no replicas.
 pub(crate) fn is_about_the_server(error: &RedisError) -> bool {
     matches!(
         error.kind(),
@@ -314,5 +343,5 @@ pub(crate) fn is_about_the_server(error: &RedisError) -> bool {
                 | ServerErrorKind::BusyLoading
                 | ServerErrorKind::ClusterDown
         )
-    ) || error.code() == Some("NOAUTH")
+    ) || matches!(error.code(), Some("NOAUTH" | "NOREPLICAS"))
 }

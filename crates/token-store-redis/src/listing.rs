@@ -10,6 +10,9 @@ use crate::nodes::Nodes;
 
 const PAGE: usize = 500;
 
+/// What a server says of a key that holds something else than fields.
+const WRONG_TYPE: &str = "WRONGTYPE";
+
 /// Keys that the server looks at for one answer; it does nothing else meanwhile.
 const STEP: u32 = 1000;
 
@@ -67,14 +70,23 @@ async fn owners<'a>(link: &Link, keys: &[&'a str]) -> Result<Vec<(&'a str, Owner
         commands.cmd("HMGET").arg(key).arg("k").cmd("EXISTS").arg(key);
     }
     let answers = link.read_all(&commands).await?;
-    let owner = |answer: &[Value]| match answer {
-        [names, there] => grant(names).map_or_else(
-            || if *there == Value::Int(0) { Owner::Gone } else { Owner::Nameless },
-            Owner::Named,
-        ),
-        _ => Owner::Nameless,
-    };
-    Ok(keys.iter().copied().zip(answers.chunks(2).map(owner)).collect())
+    let owners = answers.chunks(2).map(owner).collect::<Result<Vec<_>, _>>()?;
+    Ok(keys.iter().copied().zip(owners).collect())
+}
+
+/// Whose it is, by the answers to `HMGET` and `EXISTS`.
+fn owner(answers: &[Value]) -> Result<Owner, Trouble> {
+    let [names, there] = answers else { return Err(Trouble::Odd) };
+    for answer in answers {
+        if let Value::ServerError(error) = answer
+            && error.code() != WRONG_TYPE
+        {
+            // It is not there any more, say: its slot has moved. That tells nothing about the key.
+            return Err(Trouble::Refused(error.clone().into()));
+        }
+    }
+    let gone = *there == Value::Int(0);
+    Ok(grant(names).map_or(if gone { Owner::Gone } else { Owner::Nameless }, Owner::Named))
 }
 
 async fn names(
@@ -84,10 +96,19 @@ async fn names(
 ) -> Result<Vec<String>, Trouble> {
     let mut names = Vec::new();
     let mut cursor = 0_u64;
+    // A cursor means nothing to another server, and another connection may lead to one.
+    let mut open = link.open().await?;
     loop {
         let mut scan = redis::cmd("SCAN");
         scan.arg(cursor).arg("MATCH").arg(namespace.pattern()).arg("COUNT").arg(STEP);
-        let answer = link.read(&scan).await?;
+        let answer = match link.ask(open.clone(), &scan).await {
+            // The server may have closed it while nobody used it.
+            Err(Trouble::Unanswered(error)) if cursor == 0 && !open.new && !error.is_timeout() => {
+                open = link.open().await?;
+                link.ask(open.clone(), &scan).await?
+            }
+            answer => answer?,
+        };
         let (next, found): (u64, Vec<Vec<u8>>) =
             FromRedisValue::from_redis_value(answer).map_err(|_| Trouble::Odd)?;
         let found = found.into_iter().filter_map(|name| String::from_utf8(name).ok());

@@ -81,12 +81,15 @@ impl Nodes {
         }
     }
 
-    /// Has the next who reads the key begin on another connection, where the server's replicas are missed; whether it does.
-    pub(crate) async fn doubt(&self, key: &str, missed: bool) -> bool {
-        match self.way(key) {
-            Ok(way) => way.node.reads.doubt(missed).await,
-            Err(_) => false,
+    /// Has whoever comes next begin on other connections, where the server's replicas are missed; whether they do.
+    pub(crate) async fn doubt(&self, missed: bool) -> bool {
+        // A node of a cluster has an address of its own, and another connection leads to it again.
+        let Self::One(node) = self else { return false };
+        let moved = node.reads.doubt(missed).await;
+        if moved {
+            node.writes.leave_any().await;
         }
+        moved
     }
 
     /// Every server that has keys of its own.

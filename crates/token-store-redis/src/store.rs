@@ -142,7 +142,7 @@ impl RedisStore {
         // After a failover the old master may go on for many seconds, and what it shows is of no use to anybody. Its replicas
         // follow another by then.
         if let (true, Some(missed)) = (found.is_master, self.inner.replicas.are_missed(&found))
-            && self.inner.nodes.doubt(place.key, missed).await
+            && self.inner.nodes.doubt(missed).await
         {
             found = self.ask(place).await?;
         }
@@ -209,6 +209,10 @@ impl TokenStore for RedisStore {
         let answer = std::mem::take(&mut written.answer);
         let (won, before) = script::whether_swapped(answer).ok_or_else(|| failed(Trouble::Odd))?;
         replicas.saw(&before);
+        if replicas.are_missed(&before) == Some(true) {
+            // It may be a former master, whether it has written or shows what nobody needs any more.
+            node.writes.leave(&written).await;
+        }
         let record = before.record(grant);
         if won {
             // The first one may have come since the server was last asked.
@@ -248,8 +252,12 @@ impl TokenStore for RedisStore {
         let aside = Namespace::aside(&key, new.stamp());
         let command = script::set_aside(&key, &aside, grant, found.fields(), new);
         let Inner { nodes, replicas, .. } = &*self.inner;
-        let written = nodes.write(&key, &command, replicas.wanted()).await;
-        let (written, _) = written.map_err(|trouble| failure::write(place, trouble))?;
+        let wanted = replicas.wanted();
+        let written = nodes.write(&key, &command, wanted).await;
+        let (written, node) = written.map_err(|trouble| failure::write(place, trouble))?;
+        if written.on < wanted {
+            node.writes.leave(&written).await;
+        }
         match script::whether_set_aside(&written.answer) {
             Some(true) => Ok(Some(aside)),
             Some(false) => Ok(None),

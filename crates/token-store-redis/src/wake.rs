@@ -1,13 +1,13 @@
 //! Messages about changes: whoever waits for one looks at once. They may be lost, so nobody waits for them alone.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::nodes::Nodes;
+use crate::nodes::{Node, Nodes};
 
 /// So many channels that nobody waits for any more are kept: most are waited for again at once.
 const IDLE: usize = 64;
@@ -22,8 +22,9 @@ pub(crate) struct Wakes {
 struct Channel {
     wake: Arc<Notify>,
     waiting: usize,
-    /// The number of the connection that its messages come by.
+    /// The number of the connection that its messages come by, and the node that it leads to.
     on: u64,
+    node: Weak<Node>,
 }
 
 /// Somebody who waits.
@@ -58,21 +59,33 @@ impl Wakes {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the channels that nobody waits for, if they are many, and names them.
-    fn forget_idle(&self) -> Vec<String> {
+    /// Forgets the channels that nobody waits for, if they are many, and names them with their nodes.
+    fn forget_idle(&self) -> Vec<(Weak<Node>, Vec<String>)> {
         let mut channels = self.channels();
         let idle = |channel: &Channel| channel.waiting == 0;
         if channels.values().filter(|channel| idle(channel)).count() <= IDLE {
             return Vec::new();
         }
-        let mut forgotten = Vec::new();
-        channels.retain(|name, channel| {
-            if idle(channel) {
-                forgotten.push(name.clone());
+        let mut forgotten: Vec<(Weak<Node>, Vec<String>)> = Vec::new();
+        for (name, Channel { node, .. }) in channels.extract_if(|_, channel| idle(channel)) {
+            match forgotten.iter_mut().find(|(of, _)| of.ptr_eq(&node)) {
+                Some((_, names)) => names.push(name),
+                None => forgotten.push((node, vec![name])),
             }
-            !idle(channel)
-        });
+        }
         forgotten
+    }
+
+    /// Ends the messages of channels that were forgotten.
+    async fn unsubscribe(&self, node: &Node, names: &[String]) {
+        node.reads.unsubscribe(names).await;
+        // Somebody may have begun to wait for one again just before, and its messages have ended with the others'.
+        let mut channels = self.channels();
+        for name in names {
+            if let Some(channel) = channels.get_mut(name) {
+                channel.on = 0;
+            }
+        }
     }
 }
 
@@ -87,17 +100,17 @@ impl Waiting<'_> {
         let on = self.wakes.channels().get(self.channel).map_or(0, |channel| channel.on);
         // The key's name is the channel's, and its server is asked anyway. In a cluster messages go to all.
         let Ok(way) = nodes.way(self.channel) else { return };
-        let link = &way.node.reads;
-        let Ok(number) = link.subscribe(self.channel, on).await else { return };
+        let Ok(number) = way.node.reads.subscribe(self.channel, on).await else { return };
         if number == on {
             return;
         }
         if let Some(channel) = self.wakes.channels().get_mut(self.channel) {
-            channel.on = number;
+            (channel.on, channel.node) = (number, Arc::downgrade(&way.node));
         }
-        let idle = self.wakes.forget_idle();
-        if !idle.is_empty() {
-            link.unsubscribe(&idle).await;
+        for (node, names) in self.wakes.forget_idle() {
+            if let Some(node) = node.upgrade() {
+                self.wakes.unsubscribe(&node, &names).await;
+            }
         }
     }
 }
@@ -123,7 +136,9 @@ mod tests {
             assert!(wakes.forget_idle().is_empty());
             drop(wakes.wait(name));
         }
-        assert_eq!(wakes.forget_idle().len(), names.len());
+        let forgotten = wakes.forget_idle();
+        assert_eq!(forgotten.len(), 1, "they are of one node");
+        assert_eq!(forgotten[0].1.len(), names.len());
         assert!(wakes.forget_idle().is_empty());
         assert_eq!(wakes.channels().len(), 1);
         drop(waited_for);

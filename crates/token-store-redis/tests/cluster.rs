@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use token_core::store::{
-    Durability, Expect, StoreError, StoreErrorKind, StoreKey, Swap, TokenStore, Versioned,
+    Durability, Expect, Stamp, StoreError, StoreErrorKind, StoreKey, Swap, TokenStore, Versioned,
 };
 use token_store_redis::RedisStore;
 use token_testkit::conformance::{self, Subject};
@@ -165,6 +165,21 @@ async fn a_store_follows_a_key_that_moves() {
     let second = put_alone(&store, Some(&first)).await;
     assert_eq!(to.ask::<String>(&["HGET", &key, "v"]), second.stamp().to_string());
     assert_eq!(store.list(None).await.unwrap().keys(), [grant("billing-api")]);
+}
+
+#[tokio::test]
+async fn channels_that_nobody_waits_for_are_given_up_on_each_node() {
+    let cluster = Cluster::start(false);
+    let store = RedisStore::builder(cluster.url()).replicas(0).open().await.unwrap();
+    for n in 0..300 {
+        let grant = grant(&format!("grant-{n}"));
+        // It learns which node has it. There is no record, so it does not wait.
+        assert_eq!(store.load(&grant).await.unwrap(), None);
+        store.changed(&grant, Some(Stamp::random()), Duration::from_secs(60)).await.unwrap();
+    }
+    let channels = |node: &Server| node.ask::<Vec<String>>(&["PUBSUB", "CHANNELS"]).len();
+    let left: usize = cluster.masters.iter().map(channels).sum();
+    assert!((1..=65).contains(&left), "{left}");
 }
 
 async fn put_alone(store: &RedisStore, before: Option<&Versioned>) -> Versioned {

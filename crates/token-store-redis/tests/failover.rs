@@ -4,13 +4,14 @@
 
 mod support;
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use token_core::store::{Durability, Expect, Provenance, StoreError, Swap, TokenStore, Versioned};
 use token_store_redis::RedisStore;
 
 use support::proxy::Proxy;
-use support::{Server, fresh, grant};
+use support::{Server, free_port, fresh, grant};
 
 async fn open(server: &Server) -> RedisStore {
     RedisStore::open(server.url()).await.unwrap()
@@ -166,12 +167,27 @@ async fn a_master_that_becomes_a_replica_is_left() {
     let () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
     proxy.lead_to(replica.port());
     master.follow(&replica);
-    let error = store.load(&grant("billing-api")).await.unwrap_err();
-    assert!(error.to_string().contains("it is a replica"), "{error}");
-    assert_eq!(load(&store).await.unwrap().0, first);
-    let error = write(&store, Expect::Is(first.stamp()), &fresh()).await.unwrap_err();
-    assert!(error.to_string().contains("it is a replica"), "{error}");
-    put_lasting(&store, Some(first)).await;
+    let found = past_a_replica(async || store.load(&grant("billing-api")).await).await;
+    assert_eq!(found.unwrap().0, first);
+    let second = fresh();
+    let swapped = past_a_replica(async || write(&store, Expect::Is(first.stamp()), &second).await);
+    assert!(matches!(swapped.await, Swap::Won { .. }));
+    put_lasting(&store, Some(second)).await;
+}
+
+/// Asks a server that is a replica now until another one answers: a connection that was made a moment ago is kept.
+async fn past_a_replica<T: fmt::Debug>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let start = Instant::now();
+    let mut error = ask().await.expect_err("the connection still leads to the replica");
+    loop {
+        assert!(error.to_string().contains("it is a replica"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(60), "it stays with the replica");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(again) => error = again,
+        }
+    }
 }
 
 /// A failover by Sentinels leaves the old master a master for some eight seconds: what it shows is whole, and of no use.
@@ -195,6 +211,96 @@ async fn a_master_that_has_lost_its_replicas_is_left() {
             return;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "it stays with the old master");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A master that goes on after its replica was made one, and what leads to it and then to the other.
+struct Handover {
+    proxy: Proxy,
+    store: RedisStore,
+    /// What both have.
+    common: Versioned,
+    /// What only the former master has.
+    former: Versioned,
+    _servers: [Server; 3],
+}
+
+impl Handover {
+    /// The store's connection for writes leads to the former master.
+    async fn new() -> Self {
+        let (master, replica, successor) = (Server::start(), Server::start(), Server::start());
+        replica.follow(&master);
+        let proxy = Proxy::to(master.port());
+        let builder = RedisStore::builder(support::url(proxy.port(), None)).replicas(1);
+        let store = builder.open().await.unwrap();
+        let common = put_lasting(&store, None).await;
+        let () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
+        successor.follow(&replica);
+        let former = fresh();
+        let direct = RedisStore::builder(master.url()).replicas(0).open().await.unwrap();
+        put(&direct, Some(&common), &former).await;
+        proxy.lead_to(replica.port());
+        Self { proxy, store, common, former, _servers: [master, replica, successor] }
+    }
+}
+
+#[tokio::test]
+async fn writes_follow_the_looks_away_from_a_former_master() {
+    let Handover { store, common, proxy: _proxy, _servers, .. } = Handover::new().await;
+    let start = Instant::now();
+    while load(&store).await.unwrap().0 != common {
+        assert!(start.elapsed() < Duration::from_secs(60), "the looks stay with the former master");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    put(&store, Some(&common), &fresh()).await;
+}
+
+#[tokio::test]
+async fn a_write_that_a_former_master_refuses_goes_to_the_new_one_next() {
+    let Handover { store, common, former, proxy: _proxy, _servers } = Handover::new().await;
+    let start = Instant::now();
+    loop {
+        match write(&store, Expect::Is(common.stamp()), &fresh()).await.unwrap() {
+            Swap::Won { .. } => return,
+            Swap::Lost(current) => assert_eq!(current.as_ref(), Some(&former)),
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "it stays with the former master");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_former_master_that_takes_no_writes_without_replicas_is_left() {
+    let Handover { store, common, proxy: _proxy, _servers, .. } = Handover::new().await;
+    let () = _servers[0].ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let start = Instant::now();
+    loop {
+        match write(&store, Expect::Is(common.stamp()), &fresh()).await {
+            Ok(Swap::Won { .. }) => return,
+            Ok(Swap::Lost(current)) => panic!("{current:?} is on the former master alone"),
+            Err(error) => assert!(error.to_string().contains("min-replicas-to-write"), "{error}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "it stays with the former master");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A replica may be missing for days, and no new connection be had meanwhile: the one that is there goes on.
+#[tokio::test]
+async fn a_connection_is_left_only_for_another_one() {
+    let (master, replica) = (Server::start(), Server::start());
+    replica.follow(&master);
+    let proxy = Proxy::to(master.port());
+    let builder = RedisStore::builder(support::url(proxy.port(), None)).replicas(1);
+    let store = builder.open().await.unwrap();
+    let record = put_lasting(&store, None).await;
+    drop(replica);
+    proxy.lead_to(free_port());
+    let start = Instant::now();
+    // The first doubts come after 1 s and after 2 s more.
+    while start.elapsed() < Duration::from_secs(5) {
+        assert_eq!(load(&store).await.unwrap().0, record);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

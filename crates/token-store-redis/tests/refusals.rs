@@ -6,15 +6,16 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use token_core::store::{
     Durability, Expect, StoreError, StoreErrorKind, Swap, TokenStore, Versioned,
 };
 use token_store_redis::RedisStore;
 
 use support::proxy::{Proxy, Route};
-use support::{Server, fresh, grant};
+use support::{Server, free_port, fresh, grant};
 
 /// What `open` says, which must name the server and show no password.
 async fn refused(port: u16, url: &str) -> String {
@@ -37,6 +38,18 @@ async fn open(server: &Server) -> RedisStore {
 
 async fn swap(store: &RedisStore, expect: Expect, new: &Versioned) -> Result<Swap, StoreError> {
     store.compare_and_swap(&grant("billing-api"), expect, new, Durability::Durable).await
+}
+
+/// Asks again until there is no error: an attempt to connect that failed counts for a moment.
+async fn until_it_works<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+    let start = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(start.elapsed() < Duration::from_secs(60), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// A port on which everybody hears this and no more.
@@ -155,7 +168,52 @@ async fn a_replica() {
     assert!(said.contains("it is a replica"), "{said}");
 
     let () = replica.ask(&["REPLICAOF", "NO", "ONE"]);
-    assert_eq!(store.load(&grant("billing-api")).await.unwrap(), None);
+    assert_eq!(until_it_works(async || store.load(&grant("billing-api")).await).await, None);
+}
+
+/// However many grants look at once.
+#[tokio::test]
+async fn a_server_that_is_gone_is_tried_ten_times_a_second() {
+    let server = Server::start();
+    let proxy = Proxy::to(server.port());
+    let store = RedisStore::open(support::url(proxy.port(), None)).await.unwrap();
+    proxy.lead_to(free_port());
+    let _: u64 = server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let before = proxy.connections();
+    let start = Instant::now();
+    let looks = (0..50).map(|_| async {
+        let mut failed = 0;
+        loop {
+            failed += u32::from(store.load(&grant("billing-api")).await.is_err());
+            if start.elapsed() >= Duration::from_secs(1) {
+                return failed;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let failed: u32 = join_all(looks).await.into_iter().sum();
+    let tried = proxy.connections() - before;
+    // Each looks at least once, and the last of them may take their time.
+    assert!(failed >= 50, "{failed}");
+    let most = usize::try_from(start.elapsed().as_millis() / 100).unwrap() + 1;
+    assert!((1..=most).contains(&tried), "{tried} connections for {failed} looks");
+}
+
+/// What is written there is gone with the next copy from its master.
+#[tokio::test]
+async fn a_replica_that_takes_writes() {
+    let (master, server) = (Server::start(), Server::start());
+    let store = open(&server).await;
+    let first = fresh();
+    swap(&store, Expect::Absent, &first).await.unwrap();
+    let () = server.ask(&["CONFIG", "SET", "replica-read-only", "no"]);
+    server.follow(&master);
+    // It has the master's data now, which is nothing.
+    let error = swap(&store, Expect::Absent, &fresh()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+    assert!(told(&error).contains("it is a replica: use the address of its master"), "{error}");
+    let keys: u64 = server.ask(&["DBSIZE"]);
+    assert_eq!(keys, 0);
 }
 
 #[tokio::test]
@@ -301,14 +359,9 @@ async fn a_server_that_went_away_and_came_back() {
     let error = swap(&store, Expect::Absent, &fresh()).await.unwrap_err();
     assert!(told(&error).contains("127.0.0.1"), "{error}");
     server.restart();
-    assert_eq!(store.load(&grant("billing-api")).await.unwrap(), None, "it keeps nothing");
-    let swapped = swap(&store, Expect::Absent, &fresh()).await;
-    // The connection of the writes learns of it only now.
-    let again = swap(&store, Expect::Absent, &fresh()).await.unwrap();
-    let known = matches!(&swapped, Ok(Swap::Won { .. }))
-        || matches!(&swapped, Err(error) if error.kind() == StoreErrorKind::Indeterminate);
-    assert!(known, "{swapped:?}");
-    assert!(matches!(again, Swap::Won { .. } | Swap::Lost(Some(_))), "{again:?}");
+    assert_eq!(until_it_works(async || store.load(&grant("billing-api")).await).await, None);
+    let swapped = until_it_works(async || swap(&store, Expect::Absent, &fresh()).await).await;
+    assert!(matches!(swapped, Swap::Won { .. } | Swap::Lost(Some(_))), "{swapped:?}");
 }
 
 /// Keys under the record's name that no version of this crate wrote, and what they are told to be.

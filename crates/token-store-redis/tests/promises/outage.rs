@@ -30,6 +30,24 @@ async fn a_valid_token_is_served_and_no_rotating_grant_is_refreshed() {
     assert_eq!((site.token_requests(), site.reused()), (2, 0));
 }
 
+/// It has another history then, which costs the barrier once. The follower's first write is what shows it that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_that_loses_nothing_is_no_alarm() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let site = Site::new();
+    let holder = site.service(&server.url()).await;
+    let first = token(&holder).await;
+    let follower = site.service(&server.url()).await;
+    follows(&follower, &first).await;
+    let mut told = follower.events();
+    server.restart();
+    refresh(&follower).await;
+    let said = |event: &Event| matches!(event, Event::RecordRepaired | Event::Refreshed { .. });
+    let said = event(&mut told, said).await;
+    assert!(matches!(said, Event::Refreshed { .. }), "{said:?}");
+    assert_eq!((site.token_requests(), site.reused()), (2, 0));
+}
+
 /// The server dies between the exchange and the commit, and comes back with the intent, or with nothing at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_exchange_is_served_and_committed_when_the_server_is_back() {

@@ -25,6 +25,7 @@ pub(crate) struct Proxy {
     route: Arc<AtomicU8>,
     target: Arc<AtomicU16>,
     lost: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
 }
 
 /// Only scripts that write have it in them.
@@ -38,8 +39,11 @@ impl Proxy {
         let target = Arc::new(AtomicU16::new(target));
         let lost = Arc::new(AtomicUsize::new(0));
         let shared = (Arc::clone(&route), Arc::clone(&target), Arc::clone(&lost));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let made = Arc::clone(&connections);
         thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
+                made.fetch_add(1, Ordering::SeqCst);
                 let target = shared.1.load(Ordering::SeqCst);
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else {
                     continue;
@@ -48,7 +52,7 @@ impl Proxy {
                 thread::spawn(move || carry(&client, &server, &route, &lost));
             }
         });
-        Self { port, route, target, lost }
+        Self { port, route, target, lost, connections }
     }
 
     pub(crate) const fn port(&self) -> u16 {
@@ -62,6 +66,11 @@ impl Proxy {
     /// How many writes, or answers to them, did not arrive.
     pub(crate) fn lost(&self) -> usize {
         self.lost.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were made, also those that led nowhere.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Leads new connections to another server, as a name or an address does after a failover.
