@@ -204,7 +204,7 @@ impl Replica {
         if history.is_news_after(&seen) && Guard::SettleBarrier.on() {
             // It did so after it was looked at, so this may not be the newest refresh token.
             let base = base.settling(true);
-            return self.prepare(Expect::Is(stamp), base, Note::RecordRepaired, ctx);
+            return self.prepare(Expect::Is(stamp), base, None, ctx);
         }
         if !lasting && Guard::DurableIntent.on() {
             return self.close(Expect::Is(stamp), base, Failure::NotDurable, ctx);

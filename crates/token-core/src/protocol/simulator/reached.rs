@@ -91,7 +91,7 @@ impl Reached {
             (_, Some(At::Closing { failure: Failure::Late { .. }, .. })) if acquiring => {
                 self.sight("intent undone: late");
             }
-            (_, Some(At::Preparing { note: Some(Note::RecordRepaired), pending }))
+            (_, Some(At::Preparing { note: None, pending }))
                 if acquiring && pending.record.settling =>
             {
                 self.sight("intent undone: store fell back");
