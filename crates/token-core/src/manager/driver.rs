@@ -32,6 +32,19 @@ enum Plan {
     Stop,
 }
 
+/// Whether the store is watched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    On,
+    /// A store that says "changed" of what is known is left alone for a while: this process's own writes are among the
+    /// changes, and a plan made meanwhile must not wait for that while to pass.
+    Paused,
+    /// It cannot watch, or cannot be reached.
+    Failed,
+    /// It could not be read either.
+    Away,
+}
+
 impl Inner {
     /// Starts the driver if there is none and this is a place where one can live.
     pub(super) fn start_driver(self: &Arc<Self>) {
@@ -121,6 +134,21 @@ impl Inner {
         }
         news
     }
+
+    /// Looks whether a store that failed answers again. If it does, nothing waits for the end of a backoff that it had caused;
+    /// where it refuses writes alone, that goes on.
+    async fn watch_after(&self, pause: Watch) -> Watch {
+        if pause == Watch::Paused {
+            return Watch::On;
+        }
+        if self.load().await.is_err() {
+            return Watch::Away;
+        }
+        if pause == Watch::Away {
+            self.state().backoff.store_is_back();
+        }
+        Watch::On
+    }
 }
 
 fn ends_soon(ends: Duration, now: Duration) -> Event {
@@ -137,7 +165,7 @@ impl Driver {
         if let Some(inner) = self.inner.upgrade() {
             inner.look().await;
         }
-        let mut watching = true;
+        let mut watch = Watch::On;
         loop {
             let Some(inner) = self.inner.upgrade() else { return };
             let (at_most, since) = match inner.plan() {
@@ -175,18 +203,21 @@ impl Driver {
                 (inner.store.clone(), inner.clock.clone(), inner.store_key.clone());
             // Only the handles keep a manager alive.
             drop(inner);
-            if !watching {
+            if watch != Watch::On {
                 let _ = first(clock.sleep(at_most.min(POLL)), wake.notified()).await;
-                watching = true;
+                let Some(inner) = self.inner.upgrade() else { return };
+                watch = inner.watch_after(watch).await;
                 continue;
             }
             let changed = store.changed(&key, since, at_most);
             let pause = first(clock.sleep(at_most), wake.notified());
             let Ok(changed) = first(changed, pause).await else { continue };
             let Some(inner) = self.inner.upgrade() else { return };
-            // A store that cannot watch, or says "changed" of what is known, is left alone for a while: this process's
-            // own writes are among the changes, and a plan made meanwhile must not wait for that while to pass.
-            watching = changed.is_ok() && inner.look().await;
+            watch = match changed {
+                Ok(()) if inner.look().await => Watch::On,
+                Ok(()) => Watch::Paused,
+                Err(_) => Watch::Failed,
+            };
         }
     }
 }

@@ -99,6 +99,11 @@ impl Backoff {
         self.blocked = Some(Blocked { failure, until, until_if_refused });
     }
 
+    /// Lets whoever asks try again, if the last failure was the store's: it answers, and nothing was sent.
+    pub(crate) fn store_is_back(&mut self) {
+        self.blocked.take_if(|blocked| matches!(blocked.failure, Failure::Store(_)));
+    }
+
     /// Forgets all failures: a refresh succeeded, or somebody brought new tokens.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();

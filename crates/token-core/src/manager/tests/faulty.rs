@@ -15,6 +15,8 @@ pub(super) struct Faulty {
     pub(super) memory: MemoryStore,
     pub(super) loads: Arc<AtomicUsize>,
     pub(super) swaps: Arc<AtomicUsize>,
+    /// Nothing is answered.
+    pub(super) down: Arc<AtomicBool>,
     /// Swaps are refused.
     pub(super) read_only: Arc<AtomicBool>,
     /// So many swaps are made and their answer is lost.
@@ -27,6 +29,16 @@ pub(super) struct Faulty {
     /// Swaps are lost to the very record that they expect.
     pub(super) stubborn: Arc<AtomicBool>,
 }
+
+impl Faulty {
+    fn reach(&self) -> Result<(), StoreError> {
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(StoreError::new(StoreErrorKind::Refused, "away")),
+            false => Ok(()),
+        }
+    }
+}
+
 impl TokenStore for Faulty {
     fn capabilities(&self) -> Capabilities {
         self.memory.capabilities()
@@ -38,6 +50,7 @@ impl TokenStore for Faulty {
             gate.acquire().await.unwrap().forget();
         }
         tokio::task::yield_now().await;
+        self.reach()?;
         self.memory.load(key).await
     }
     async fn compare_and_swap(
@@ -49,6 +62,7 @@ impl TokenStore for Faulty {
     ) -> Result<Swap, StoreError> {
         self.swaps.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
+        self.reach()?;
         if self.read_only.load(Ordering::SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Refused, "read only"));
         }
@@ -71,6 +85,7 @@ impl TokenStore for Faulty {
         since: Option<Stamp>,
         timeout: Duration,
     ) -> Result<(), StoreError> {
+        self.reach()?;
         if self.blind {
             tokio::task::yield_now().await;
             return Ok(());

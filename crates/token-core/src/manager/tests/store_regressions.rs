@@ -52,6 +52,37 @@ fn a_store_that_takes_no_writes_is_left_alone_during_the_backoff() {
     });
 }
 
+/// The backoff would have grown to a minute by then.
+#[test]
+fn a_store_that_is_back_is_used_within_a_second_or_two() {
+    run(async {
+        let (script, clock, store) =
+            (Script::new(Spends::RefreshToken), ManualClock::new(), Faulty::default());
+        script.set_lifetime(Some(Duration::from_secs(100)));
+        let tokens = builder(&script, &clock).store(store.clone()).build().unwrap();
+        tokens.ready().await.unwrap();
+        let pass = async |seconds: u32| {
+            for _ in 0..seconds {
+                clock.advance(Duration::from_secs(1));
+                long().await;
+            }
+        };
+        store.down.store(true, Ordering::SeqCst);
+        // It ends the watch, which holds no timer of ours.
+        tokens.refresh_now().await.unwrap_err();
+        pass(600).await;
+        assert_eq!(tokens.token().await.unwrap_err().kind(), ErrorKind::Store);
+        assert_eq!(script.calls(), 1, "nothing was sent");
+        let loads = store.loads.load(Ordering::SeqCst);
+        pass(100).await;
+        let loads = store.loads.load(Ordering::SeqCst) - loads;
+        assert!(loads < 110, "{loads} looks in 100 s");
+        store.down.store(false, Ordering::SeqCst);
+        pass(2).await;
+        assert_eq!(tokens.token().await.unwrap().expose_secret(), "at-2");
+    });
+}
+
 #[test]
 fn a_logout_during_a_refresh_that_fails_stays_in_the_store() {
     for (what, failure) in [
