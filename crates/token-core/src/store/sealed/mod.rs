@@ -54,11 +54,11 @@
 //!
 //! 1. Give every process the new key as a reader.
 //! 2. Then make it every process's primary, with the old one as a reader. Each refresh seals with it.
-//! 3. Call [`SealedStore::reseal_all`], which does that for the grants that nobody refreshes, until its report
-//!    [is complete](Resealed::is_complete).
+//! 3. Have a process call [`SealedStore::reseal_all`], which does that for the grants that nobody refreshes, until its report
+//!    [is complete](Resealed::is_complete). A grant whose refresh was given up half way is [left alone](Reseal::LeftAlone) until
+//!    somebody refreshes it or logs it out through a manager: without that, the report is never complete.
 //! 4. Take the old key away, once the store cannot fall back, nor a backup be put back, to a time before. What a login has set
-//!    aside is not sealed anew. A grant whose refresh was given up half way is [left alone](Reseal::LeftAlone) until somebody
-//!    refreshes it or logs it out.
+//!    aside is not sealed anew.
 //!
 //! # What cannot be opened is an error
 //!

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 
+use std::sync::{Arc, Mutex};
+
+use super::falling::{Falling, broken};
 use super::*;
 use crate::record::RecordError;
 use crate::store::sealed::{KeyError, SealingKeys};
-use crate::store::{Provenance, Swap};
+use crate::store::{Capabilities, Liveness, Swap};
 
 /// Each way to meet it ends in the same error, and leaves what is there.
 async fn met(keys: KeyRing, record: &Versioned, kind: StoreErrorKind, says: &[&str]) {
@@ -152,16 +155,23 @@ async fn keys_that_cannot_be_had_are_no_answer_and_nothing_is_written() {
     assert_eq!(kind(store.load(&grant()).await), StoreErrorKind::Refused);
 }
 
-/// One that falls back, with an own way to say whose attempt is whose.
 #[tokio::test]
 async fn what_the_store_below_says_of_itself_passes() {
-    let memory = MemoryStore::new();
-    let store = SealedStore::new(memory.clone(), ring("k", 7));
-    assert_eq!(store.capabilities(), memory.capabilities());
+    let below = Falling {
+        memory: MemoryStore::new(),
+        loads: broken(),
+        swaps: Arc::new(Mutex::new(vec![(false, broken())])),
+        loses_answer: Arc::default(),
+    };
+    let store = SealedStore::new(below.clone(), ring("k", 7));
+    assert_eq!(store.capabilities(), below.capabilities());
+    assert_ne!(store.capabilities(), Capabilities::default());
     let new = clear(&record());
-    store.compare_and_swap(&grant(), Expect::Absent, &new, Durability::Durable).await.unwrap();
+    let swap = store.compare_and_swap(&grant(), Expect::Absent, &new, Durability::Durable).await;
+    assert_eq!(swap.unwrap(), Swap::Won { durable: false, replaced: broken() });
     let (_, provenance) = store.load(&grant()).await.unwrap().unwrap();
-    assert_eq!(provenance, Provenance::default());
+    assert_eq!(provenance, broken());
+    assert_eq!(store.holder(&grant(), new.stamp()).await, Liveness::Dead);
     assert_eq!(store.list(None).await.unwrap().keys(), [grant()]);
     store.changed(&grant(), None, Duration::from_secs(3600)).await.unwrap();
 }

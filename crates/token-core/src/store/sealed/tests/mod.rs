@@ -1,6 +1,7 @@
 //! Sealed records, byte by byte; what is found in their place; and the keys.
 
 mod damage;
+mod falling;
 mod found;
 mod keys;
 mod reseal;

@@ -1,12 +1,13 @@
 //! Sealing anew what no refresh seals anew.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use super::falling::{Falling, broken};
 use super::*;
 use crate::record::{DeadReason, State};
+use crate::store::Provenance;
 use crate::store::sealed::Reseal;
-use crate::store::{Capabilities, Cursor, Page, Provenance, Swap};
 
 /// The ring after a rotation.
 fn rotated() -> KeyRing {
@@ -113,64 +114,6 @@ async fn the_report_says_when_the_old_key_can_go() {
     put(&memory, &tenant("damaged"), &found(&memory, &tenant("current")).await).await;
     let damaged = new.reseal_all().await.unwrap();
     assert_eq!(damaged.failed().len(), 1, "another tenant's record is one that fails");
-}
-
-/// A store that falls back between the load and the write, and one that does not say that a write lasts.
-#[derive(Clone)]
-struct Falling {
-    memory: MemoryStore,
-    /// What the next loads and the next writes say, the last for ever.
-    loads: Provenance,
-    swaps: Arc<Mutex<Vec<(bool, Provenance)>>>,
-    /// The next write is made, and its answer is lost.
-    loses_answer: Arc<AtomicBool>,
-}
-
-impl TokenStore for Falling {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { may_regress: true, ..Capabilities::default() }
-    }
-
-    async fn load(&self, key: &StoreKey) -> Result<Option<(Versioned, Provenance)>, StoreError> {
-        let found = self.memory.load(key).await?;
-        Ok(found.map(|(found, _)| (found, self.loads.clone())))
-    }
-
-    async fn compare_and_swap(
-        &self,
-        key: &StoreKey,
-        expect: Expect,
-        new: &Versioned,
-        durability: Durability,
-    ) -> Result<Swap, StoreError> {
-        let swap = self.memory.compare_and_swap(key, expect, new, durability).await?;
-        if self.loses_answer.swap(false, Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Indeterminate, "no answer"));
-        }
-        let mut swaps = self.swaps.lock().expect("no panic");
-        let (durable, replaced) = swaps.pop().unwrap_or((true, Provenance::default()));
-        Ok(match swap {
-            Swap::Won { .. } => Swap::Won { durable, replaced },
-            lost => lost,
-        })
-    }
-
-    async fn changed(
-        &self,
-        key: &StoreKey,
-        since: Option<Stamp>,
-        timeout: Duration,
-    ) -> Result<(), StoreError> {
-        self.memory.changed(key, since, timeout).await
-    }
-
-    async fn list(&self, after: Option<Cursor>) -> Result<Page, StoreError> {
-        self.memory.list(after).await
-    }
-}
-
-fn broken() -> Provenance {
-    Provenance::new(Arc::from("before"), Arc::from("after"))
 }
 
 async fn falling(loads: Provenance, swaps: Vec<(bool, Provenance)>) -> SealedStore<Falling> {
