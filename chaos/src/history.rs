@@ -6,6 +6,7 @@ use crate::mark::Mark;
 use crate::record::{Record, Version};
 use crate::server_fault::ServerFault;
 use crate::step::Step;
+use crate::stores::place_of;
 use crate::time::At;
 
 /// One thing that happened. The process is not in its line: the pipe tells.
@@ -125,7 +126,7 @@ pub(crate) struct Out {
 impl Injected {
     /// Whether the place has this grant, of so many places.
     pub(crate) fn is_of(&self, grant: u32, places: u32) -> bool {
-        self.place == grant % places.max(1)
+        self.place == place_of(grant, places)
     }
 }
 

@@ -61,9 +61,9 @@ fn whole_run(options: &options::Run) -> Result<(), Box<dyn std::error::Error + S
     let (ours, control) = (outcome.part(options.grants, false), outcome.part(options.grants, true));
     let outcome = ours;
     let findings = check::check(&outcome, true);
-    let control = (options.control > 0).then(|| check::check(&control, false));
-    report::print(options, seed, &outcome, &findings, control.as_ref());
-    let Some(failure) = report::failure(&findings, control.as_ref()) else {
+    let control = check::check(&control, false);
+    report::print(options, seed, &outcome, &findings, &control);
+    let Some(failure) = report::failure(&findings, &control) else {
         std::fs::remove_dir_all(&directory)?;
         return Ok(());
     };
@@ -74,9 +74,9 @@ fn whole_run(options: &options::Run) -> Result<(), Box<dyn std::error::Error + S
     // No run is like another: what is not kept is lost.
     let stories: Vec<String> = findings.violations.iter().take(20 * STORIES).map(told).collect();
     std::fs::write(directory.join("violations.txt"), stories.join("\n"))?;
-    let place = directory.display();
+    let kept = directory.display();
     Err(format!(
-        "{failure}; `--seed {seed}` disturbs in the same way, and the stories are in {place}"
+        "{failure}; `--seed {seed}` disturbs in the same way, and the stories are in {kept}"
     )
     .into())
 }

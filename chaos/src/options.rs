@@ -4,6 +4,9 @@ use std::fmt;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// How many further grants the processes share by a lock that ends by itself, as people write it by hand: it must lose some.
+pub(crate) const CONTROL: u32 = 16;
+
 /// Kills and stops processes that share a store, and checks all that they did.
 #[derive(Debug, Parser)]
 #[command(name = "chaos", args_conflicts_with_subcommands = true)]
@@ -44,10 +47,6 @@ pub(crate) struct Run {
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) grants: u32,
 
-    /// How many further grants they share by a lock that ends by itself, as people write it by hand: it must lose some of them. 0: none.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=1000))]
-    pub(crate) control: u32,
-
     /// The seed of what is done to whom and when. The processes' own races it cannot repeat. Default: a random one.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -70,8 +69,6 @@ pub(crate) struct Replica {
     pub(crate) place: Vec<String>,
     #[arg(long)]
     pub(crate) grants: u32,
-    #[arg(long)]
-    pub(crate) control: u32,
 }
 
 /// The stores, by their words.

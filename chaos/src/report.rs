@@ -29,7 +29,7 @@ pub(crate) fn print(
     seed: u64,
     outcome: &Outcome,
     findings: &Findings,
-    control: Option<&Findings>,
+    control: &Findings,
 ) {
     if options.json {
         println!("{}", line(options, seed, outcome, findings, control));
@@ -71,13 +71,11 @@ pub(crate) fn print(
         format!("{:.2}", findings.starved.as_secs_f64()),
     );
     row("violations", findings.violations.len().to_string());
-    if let Some(control) = control {
-        row("control, a lock that ends: refreshes", control.refreshes.to_string());
-        row("control: avoidable losses", loss(control, Cause::Avoidable).to_string());
-        for (cause, _, what) in CAUSES.iter().filter(|(cause, ..)| *cause != Cause::Avoidable) {
-            if loss(control, *cause) > 0 {
-                row(&format!("control: {what}"), loss(control, *cause).to_string());
-            }
+    row("control, a lock that ends: refreshes", control.refreshes.to_string());
+    row("control: avoidable losses", loss(control, Cause::Avoidable).to_string());
+    for (cause, _, what) in CAUSES.iter().filter(|(cause, ..)| *cause != Cause::Avoidable) {
+        if loss(control, *cause) > 0 {
+            row(&format!("control: {what}"), loss(control, *cause).to_string());
         }
     }
 }
@@ -87,7 +85,7 @@ fn line(
     seed: u64,
     outcome: &Outcome,
     findings: &Findings,
-    control: Option<&Findings>,
+    control: &Findings,
 ) -> serde_json::Value {
     let losses = |findings: &Findings| -> serde_json::Map<_, _> {
         let named = CAUSES.into_iter();
@@ -119,18 +117,17 @@ fn line(
         "takeover_bound": takeover_bound().as_secs_f64(),
         "wait_max": seconds(&findings.waits, 1.0),
         "violations": findings.violations.len(),
-        "control_refreshes": control.map(|control| control.refreshes),
-        "control_losses": control.map(losses),
+        "control_refreshes": control.refreshes,
+        "control_losses": losses(control),
     })
 }
 
 /// Why the run has failed; `None` if it has not.
-pub(crate) fn failure(findings: &Findings, control: Option<&Findings>) -> Option<String> {
+pub(crate) fn failure(findings: &Findings, control: &Findings) -> Option<String> {
     if !findings.violations.is_empty() {
         return Some(format!("{} violations", findings.violations.len()));
     }
-    let blind = control.is_some_and(|control| loss(control, Cause::Avoidable) == 0);
-    blind.then(|| {
+    (loss(control, Cause::Avoidable) == 0).then(|| {
         "a lock that ends by itself has lost nothing: nobody would see it if ours did".to_owned()
     })
 }

@@ -15,6 +15,8 @@ pub(crate) struct Request {
     pub(crate) family: Option<u64>,
     /// When the server's rules decided, and what.
     pub(crate) decided: Option<(At, Decision)>,
+    /// When the tokens were handed to the connection, whole; `None` if they never were.
+    pub(crate) answered: Option<At>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +25,10 @@ pub(crate) enum Decision {
     Issued(Mark),
     /// The family ended.
     Reuse,
+    /// The token is of no use: `invalid_grant`.
     Refused,
+    /// Anything else, such as a request that no server understands.
+    Other,
 }
 
 impl Request {
@@ -32,14 +37,18 @@ impl Request {
         let decision = entry.decided.as_ref().map(|decided| match decided {
             Answer::Issued { refresh: Some(refresh), .. } => Decision::Issued((*refresh).into()),
             Answer::ReuseDetected => Decision::Reuse,
-            _ => Decision::Refused,
+            Answer::Refused { error, .. } if error == "invalid_grant" => Decision::Refused,
+            _ => Decision::Other,
         });
+        // A fault that cuts an answer off, or keeps it back for too long, is in its place here.
+        let whole = matches!(entry.answer, Answer::Issued { .. });
         Some(Self {
             arrived: started.after(entry.at),
             id: entry.request_id.as_deref().and_then(parse),
             presented: entry.presented?.into(),
             family: entry.family,
             decided: entry.decided_at.map(|at| started.after(at)).zip(decision),
+            answered: entry.answered_at.filter(|_| whole).map(|at| started.after(at)),
         })
     }
 }

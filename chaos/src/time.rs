@@ -13,6 +13,9 @@ pub(crate) const EXCHANGE_DEADLINE: Duration = Duration::from_secs(1);
 /// The longest that the server may go on with a request whose sender is gone. No fault delays one for longer.
 pub(crate) const SERVER_DRAIN: Duration = Duration::from_millis(300);
 
+/// What is no longer than this is no standing still: half of the shortest time limit of all.
+pub(crate) const LATE: Duration = Duration::from_millis(150);
+
 /// The longest that a store operation may take.
 pub(crate) const STORE_DEADLINE: Duration = Duration::from_secs(2);
 

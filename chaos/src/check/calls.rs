@@ -42,7 +42,7 @@ pub(super) fn check(
         let had = had.entry((process, grant)).or_default();
         let before = had.partition_point(|(ended, _)| *ended < began).checked_sub(1);
         if let Some((ended, higher)) =
-            before.map(|place| had[place]).filter(|(_, higher)| higher > version)
+            before.map(|last| had[last]).filter(|(_, higher)| higher > version)
         {
             violations.push(Violation {
                 rule: Rule::CallerDown,
@@ -58,8 +58,8 @@ pub(super) fn check(
     for (_, process, grant, began) in of_grants(entries, waiting) {
         if !answered.contains(&(process, grant, began)) {
             // Until the process, or the run, was at its end.
-            let killed = past.lives.get(&process).and_then(|life| life.killed);
-            waited(process, grant, began, killed.unwrap_or(past.end), violations);
+            let end = past.killed(process).unwrap_or(past.end);
+            waited(process, grant, began, end, violations);
         }
     }
     waits.sort_unstable();

@@ -1,75 +1,88 @@
-//! The store's rules: each write has replaced the one that it expected, and what took effect is there, or was replaced, or
-//! lost by servers that were made to lose it.
+//! The writes to one grant in their order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::history::{Entry, Found, SwapEnd, What};
 use crate::mark::Mark;
 use crate::run::LastRecord;
 use crate::time::At;
 
+use super::of_grants;
 use super::past::{Past, Write};
-use super::{Rule, Violation, of_grants};
+use super::servers::Fall;
 
-/// The writes to one grant that took effect, in their order.
+/// The writes to one grant that took effect, each with its rank: how many came before it.
 ///
 /// Over servers that fall back a write may replace one that others had replaced before: then this is no chain but a tree,
 /// in the order in which the writes are known to have been in the store.
 #[derive(Default)]
 pub(super) struct Chain {
-    /// Places in [`Past::writes`].
+    /// Where each is in [`Past::writes`].
     writes: Vec<usize>,
     /// From when on each is in the store for sure.
     in_by: Vec<At>,
-    place: HashMap<Mark, usize>,
-    /// The first place of each refresh token.
+    ranks: HashMap<Mark, usize>,
+    /// The first rank of each refresh token.
     first: HashMap<Mark, usize>,
 }
 
 impl Chain {
-    /// How many writes came before this one; `None` if it never took effect.
-    pub(super) fn place(&self, stamp: Mark) -> Option<usize> {
-        self.place.get(&stamp).copied()
+    /// The rank of a write; `None` if it never took effect.
+    pub(super) fn rank(&self, stamp: Mark) -> Option<usize> {
+        self.ranks.get(&stamp).copied()
     }
 
     pub(super) fn writes<'a>(
         &'a self,
         past: &'a Past,
     ) -> impl DoubleEndedIterator<Item = (usize, &'a Write)> + ExactSizeIterator {
-        self.writes.iter().enumerate().map(|(place, write)| (place, &past.writes[*write]))
+        self.writes.iter().enumerate().map(|(rank, write)| (rank, &past.writes[*write]))
     }
 
-    /// The write at this place.
-    pub(super) fn write<'a>(&self, past: &'a Past, place: usize) -> &'a Write {
-        &past.writes[self.writes[place]]
+    pub(super) fn write<'a>(&self, past: &'a Past, rank: usize) -> &'a Write {
+        &past.writes[self.writes[rank]]
     }
 
-    /// From when on the write at this place is in the store for sure: it was acknowledged, built upon, or read.
-    pub(super) fn in_by(&self, place: usize) -> At {
-        self.in_by[place]
+    /// From when on the write is in the store for sure: it was acknowledged, built upon, or read.
+    pub(super) fn in_by(&self, rank: usize) -> At {
+        self.in_by[rank]
     }
 
-    /// The first place whose record has this refresh token.
+    /// The first rank whose record has this refresh token.
     pub(super) fn first_with(&self, refresh: Mark) -> Option<usize> {
         self.first.get(&refresh).copied()
     }
 
-    /// Whether the write at one place has replaced the other, or what replaced that.
+    /// Whether one write has replaced the other, or what replaced that.
     pub(super) fn builds_upon(&self, past: &Past, later: usize, earlier: usize) -> bool {
         let mut at = Some(later);
-        while let Some(place) = at.filter(|place| *place > earlier) {
-            at = self.write(past, place).expect.and_then(|expect| self.place(expect));
+        while let Some(rank) = at.filter(|rank| *rank > earlier) {
+            at = self.replaced(past, rank);
         }
         at == Some(earlier)
     }
 
-    /// Whether servers were made to lose this write, before another shows that it is gone.
-    fn was_lost(&self, past: &Past, place: usize) -> bool {
-        let mut later =
-            (place + 1..self.writes.len()).filter(|one| !self.builds_upon(past, *one, place));
-        let gone = later.next().map_or(past.end, |one| self.in_by(one));
-        let fall = past.may_have_lost(self.write(past, place), self.in_by(place));
-        fall.is_some_and(|fall| fall.began <= gone)
+    /// When a later write shows that this one is gone: one that does not build upon it.
+    pub(super) fn gone_by(&self, past: &Past, rank: usize) -> Option<At> {
+        // All between the two build upon this one, or the search had ended there.
+        let builds = |later| self.replaced(past, later).is_some_and(|one| one >= rank);
+        (rank + 1..self.writes.len()).find(|later| !builds(*later)).map(|later| self.in_by(later))
+    }
+
+    /// The fall by which a write may be lost to who looks at this moment.
+    pub(super) fn may_have_lost<'a>(
+        &self,
+        past: &'a Past,
+        rank: usize,
+        looked: At,
+    ) -> Option<&'a Fall> {
+        past.may_have_lost(self.write(past, rank), self.in_by(rank), looked)
+    }
+
+    /// What a write has replaced: an earlier one, or none.
+    fn replaced(&self, past: &Past, rank: usize) -> Option<usize> {
+        let expect = self.write(past, rank).expect?;
+        self.rank(expect).filter(|replaced| *replaced < rank)
     }
 
     /// Puts those writes in their order that were acknowledged, built upon, or read.
@@ -82,21 +95,21 @@ impl Chain {
             is_news
         };
         let last = last.and_then(|last| past.by_stamp.get(&last)).map(|last| (*last, past.end));
-        let told = own.iter().filter_map(|&place| {
-            let write = &past.writes[place];
+        let told = own.iter().filter_map(|&own| {
+            let write = &past.writes[own];
             let at = write.won().into_iter().chain(seen.get(&write.stamp).copied()).min();
-            Some((place, at?))
+            Some((own, at?))
         });
-        for (place, at) in told.chain(last) {
+        for (write, at) in told.chain(last) {
             // What it has replaced was there before it began.
-            let (mut place, mut at) = (place, at);
-            while known(place, at) {
-                let write = &past.writes[place];
+            let (mut at, mut one) = (at, write);
+            while known(one, at) {
+                let write = &past.writes[one];
                 let Some(before) = write.expect.and_then(|stamp| past.by_stamp.get(&stamp)) else {
                     break;
                 };
-                (place, at) = (*before, write.began.min(at));
-                if past.writes[place].began > at {
+                (one, at) = (*before, write.began.min(at));
+                if past.writes[one].began > at {
                     // It would have replaced itself, or one that came later.
                     break;
                 }
@@ -109,10 +122,10 @@ impl Chain {
             writes,
             ..Self::default()
         };
-        chain.place = chain.writes(past).map(|(place, write)| (write.stamp, place)).collect();
+        chain.ranks = chain.writes(past).map(|(rank, write)| (write.stamp, rank)).collect();
         let last_first = chain.writes(past).rev();
         chain.first =
-            last_first.filter_map(|(place, write)| Some((write.record.refresh?, place))).collect();
+            last_first.filter_map(|(rank, write)| Some((write.record.refresh?, rank))).collect();
         chain
     }
 }
@@ -122,7 +135,6 @@ pub(super) fn all(
     past: &Past,
     entries: &[Entry],
     last: &[(u32, LastRecord)],
-    violations: &mut Vec<Violation>,
 ) -> HashMap<u32, Chain> {
     let mut seen: HashMap<Mark, At> = HashMap::new();
     for (at, _, _, stamp) in of_grants(entries, shown) {
@@ -130,63 +142,15 @@ pub(super) fn all(
         *first = at.min(*first);
     }
     let mut own: HashMap<u32, Vec<usize>> = HashMap::new();
-    for (place, write) in past.writes.iter().enumerate() {
-        own.entry(write.grant).or_default().push(place);
+    for (index, write) in past.writes.iter().enumerate() {
+        own.entry(write.grant).or_default().push(index);
     }
-    let mut chains = HashMap::new();
-    for (grant, last) in last {
-        let mut violation = |rule, text, from, to| {
-            violations.push(Violation { rule, text, grant: Some(*grant), from, to });
-        };
-        let last = match last {
-            Ok(last) => last.map(|(stamp, _)| stamp),
-            Err(why) => {
-                let text = format!("the last record cannot be read: {why}");
-                violation(Rule::Torn, text, past.end, past.end);
-                let own = own.get(grant).map(Vec::as_slice).unwrap_or_default();
-                chains.insert(*grant, Chain::new(past, own, &seen, None));
-                continue;
-            }
-        };
+    let chain = |(grant, last): &(u32, LastRecord)| {
         let own = own.get(grant).map(Vec::as_slice).unwrap_or_default();
-        let chain = Chain::new(past, own, &seen, last);
-        let mut stands: HashSet<Mark> = HashSet::new();
-        let mut at = last;
-        while let Some(stamp) = at {
-            let Some(write) = past.by_stamp.get(&stamp) else {
-                let text = format!("the write {stamp} is there, and nobody has told of it");
-                violation(Rule::Torn, text, past.end, past.end);
-                break;
-            };
-            if !stands.insert(stamp) {
-                violation(Rule::Torn, format!("{stamp} has replaced itself"), past.end, past.end);
-                break;
-            }
-            at = past.writes[*write].expect;
-        }
-        for (place, write) in chain.writes(past) {
-            let before = write.expect.and_then(|stamp| past.by_stamp.get(&stamp));
-            if let Some(before) = before.map(|before| &past.writes[*before])
-                && write.record.version < before.record.version
-            {
-                let text = format!(
-                    "version {} was replaced by {}, written by process {}",
-                    before.record.version, write.record.version, write.process
-                );
-                violation(Rule::VersionDown, text, before.began, write.began);
-            }
-            if !stands.contains(&write.stamp) && !chain.was_lost(past, place) {
-                let in_by = chain.in_by(place);
-                let text = format!(
-                    "the write {} of process {} was in the store, and its successors know nothing of it",
-                    write.stamp, write.process
-                );
-                violation(Rule::LostWrite, text, write.began, in_by);
-            }
-        }
-        chains.insert(*grant, chain);
-    }
-    chains
+        let last = last.as_ref().ok().copied().flatten().map(|(stamp, _)| stamp);
+        (*grant, Chain::new(past, own, &seen, last))
+    };
+    last.iter().map(chain).collect()
 }
 
 /// The write that this entry shows to be in the store.
@@ -198,77 +162,4 @@ fn shown(what: &What) -> Option<Mark> {
         What::Swapped { end: SwapEnd::Lost { current }, .. } => *current,
         _ => None,
     }
-}
-
-/// What was read: whole, written by somebody, and not older than what was acknowledged before.
-pub(super) fn loads(
-    past: &Past,
-    chains: &HashMap<u32, Chain>,
-    entries: &[Entry],
-    violations: &mut Vec<Violation>,
-) {
-    // The times of acknowledgement in order, each with the highest place that was acknowledged by then.
-    let acknowledged = |chain: &Chain| {
-        let mut won: Vec<(At, usize)> =
-            chain.writes(past).filter_map(|(place, write)| Some((write.won()?, place))).collect();
-        won.sort_unstable();
-        let mut highest = 0;
-        won.iter_mut().for_each(|(_, place)| {
-            highest = highest.max(*place);
-            *place = highest;
-        });
-        won
-    };
-    let acknowledged: HashMap<u32, _> =
-        chains.iter().map(|(grant, chain)| (*grant, acknowledged(chain))).collect();
-    for (at, process, grant, (began, found)) in of_grants(entries, loaded) {
-        let mut violation = |rule, text| {
-            violations.push(Violation { rule, text, grant: Some(grant), from: began, to: at });
-        };
-        let (Some(chain), Some(won)) = (chains.get(&grant), acknowledged.get(&grant)) else {
-            continue;
-        };
-        let before = won.partition_point(|(at, _)| *at < began);
-        let newest = before.checked_sub(1).map(|place| won[place].1);
-        // Not where the servers were made to lose it.
-        let newest = newest.filter(|newest| {
-            let fall = past.may_have_lost(chain.write(past, *newest), chain.in_by(*newest));
-            fall.is_none_or(|fall| fall.began > at)
-        });
-        match found {
-            Found::Nothing => {
-                if newest.is_some() {
-                    let text = format!("process {process} found no record where there was one");
-                    violation(Rule::StaleRead, text);
-                }
-            }
-            Found::Record { stamp, digest } => {
-                let write = past.by_stamp.get(stamp).map(|place| &past.writes[*place]);
-                if write.is_none_or(|write| write.digest != *digest || write.grant != grant) {
-                    let text =
-                        format!("process {process} read {stamp}, which nobody wrote like that");
-                    violation(Rule::Torn, text);
-                }
-                let place = chain.place(*stamp);
-                if place.zip(newest).is_some_and(|(place, newest)| place < newest) {
-                    let text =
-                        format!("process {process} read {stamp}, which had been replaced before");
-                    violation(Rule::StaleRead, text);
-                }
-            }
-            Found::Torn { stamp, why } => {
-                let text = format!("process {process} read {stamp}, which is no record: {why}");
-                violation(Rule::Torn, text);
-            }
-            Found::Failed { kind } => {
-                if matches!(kind.as_str(), "Corrupt" | "Insecure") {
-                    violation(Rule::Torn, format!("the store told process {process}: {kind}"));
-                }
-            }
-        }
-    }
-}
-
-fn loaded(what: &What) -> Option<(At, &Found)> {
-    if let What::Loaded { began, found } = what { Some((*began, found)) } else { None }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::history::{ExchangeEnd, What};
+use crate::history::ExchangeEnd;
 use crate::mark::Mark;
 use crate::request::Decision;
-use crate::time::{At, REPAIR, SERVER_DRAIN, quarantine};
+use crate::time::{At, EXCHANGE_DEADLINE, LATE, REPAIR, SERVER_DRAIN, quarantine};
 
 use super::chain::Chain;
 use super::past::{Exchange, Past, Shown};
@@ -32,6 +32,16 @@ pub(crate) enum Cause {
     Superseded,
 }
 
+/// The live token of a family.
+struct Live<'a> {
+    token: Mark,
+    issued: At,
+    /// When the answer went out whole, if it did.
+    answered: Option<At>,
+    /// For whom.
+    holder: &'a Exchange,
+}
+
 /// Finds the cause of each, in the order of the revocations.
 pub(super) fn all(
     past: &Past,
@@ -44,27 +54,35 @@ pub(super) fn all(
         .filter_map(|shown| shown.decided.map(|(at, decision)| (at, decision, shown)))
         .collect();
     decided.sort_by_key(|(at, ..)| *at);
-    // The live token of each family, and who was issued it.
-    let mut live: HashMap<u64, (Mark, &Exchange)> = HashMap::new();
+    let mut families: HashMap<u64, Live<'_>> = HashMap::new();
     let mut causes = Vec::new();
     for (at, decision, shown) in decided {
         let exchange = &past.exchanges[shown.exchange];
         match decision {
-            Decision::Issued(refresh) => _ = live.insert(shown.family, (refresh, exchange)),
-            Decision::Refused => {}
+            Decision::Issued(token) => {
+                let answered = shown.answered;
+                let live = Live { token, issued: at, answered, holder: exchange };
+                families.insert(shown.family, live);
+            }
+            Decision::Refused | Decision::Other => {}
             Decision::Reuse => {
-                let Some((token, holder)) = live.get(&shown.family) else { continue };
-                let cause = cause(past, chains, shown, at, *token, holder);
+                // What has ended is not lost once more.
+                let Some(live) = families.remove(&shown.family) else { continue };
+                let cause = cause(past, chains, shown, at, &live);
                 if cause == Cause::Avoidable {
                     violations.push(Violation {
                         rule: Rule::AvoidableLoss,
                         text: format!(
-                            "process {} presented {} again and ended family {}, while its live token {token}, issued \
-                             to process {}, was in the store or in that process",
-                            exchange.process, shown.presented, shown.family, holder.process
+                            "process {} presented {} again and ended family {}, while its live token {}, issued to \
+                             process {}, was in the store or in that process",
+                            exchange.process,
+                            shown.presented,
+                            shown.family,
+                            live.token,
+                            live.holder.process
                         ),
                         grant: Some(exchange.grant),
-                        from: holder.began,
+                        from: live.holder.began,
                         to: at,
                     });
                 }
@@ -75,30 +93,33 @@ pub(super) fn all(
     causes
 }
 
-/// `token` is the live one, which `holder` was issued; `shown` presented its predecessor again, at `at`.
+/// `shown` presented the predecessor of the live token again, at `at`.
 fn cause(
     past: &Past,
     chains: &HashMap<u32, Chain>,
     shown: &Shown,
     at: At,
-    token: Mark,
-    holder: &Exchange,
+    live: &Live<'_>,
 ) -> Cause {
+    let Live { token, issued, holder, .. } = *live;
     let again = &past.exchanges[shown.exchange];
     let Some(chain) = chains.get(&again.grant) else { return Cause::Avoidable };
-    let sent = again.sending.unwrap_or(again.began);
     if was_superseded(past, chain, shown.family, at) {
         return Cause::Superseded;
     }
-    // Its last look at the clock is when the exchange begins.
-    if past.stood(again.process, again.began, shown.arrived) {
-        return Cause::PausedSending;
+    // Its last look at the clock is when the exchange begins. What was issued before that, no haste would have saved.
+    let stood_sending = past.stood(again.process, again.began, shown.arrived);
+    if issued > again.began {
+        if stood_sending {
+            return Cause::PausedSending;
+        }
+        let ended = again.end.as_ref().map(|(ended, _)| *ended);
+        let gone = ended.into_iter().chain(past.killed(again.process)).min();
+        if gone.is_some_and(|gone| at.since(gone) > SERVER_DRAIN) {
+            return Cause::ServerLate;
+        }
     }
-    let ended = again.end.as_ref().map(|(ended, _)| *ended);
-    let killed = past.killed(again.process);
-    if ended.into_iter().chain(killed).min().is_some_and(|gone| at.since(gone) > SERVER_DRAIN) {
-        return Cause::ServerLate;
-    }
+    let sent = again.sending.filter(|_| !stood_sending).unwrap_or(again.began);
     let intent = past.intent(holder).map_or(holder.began, |intent| intent.began);
     // Who had all the time that it may take, and did not store what it had, is not excused by how it ended.
     // It tries again within a second of each failure.
@@ -115,16 +136,18 @@ fn cause(
     // Where it was stored: once, or again by whoever brought it back.
     let stored: Vec<usize> = chain
         .writes(past)
-        .filter(|(place, write)| write.record.refresh == Some(token) && chain.in_by(*place) <= at)
-        .map(|(place, _)| place)
+        .filter(|(rank, write)| write.record.refresh == Some(token) && chain.in_by(*rank) <= at)
+        .map(|(rank, _)| rank)
         .collect();
     if let (Some(first), Some(last)) = (stored.first(), stored.last()) {
-        let over = past.intent(again).and_then(|intent| chain.place(intent.stamp));
+        let intent = past.intent(again);
+        let over = intent.and_then(|intent| chain.rank(intent.stamp));
         if over.is_some_and(|over| stored.iter().any(|one| chain.builds_upon(past, over, *one))) {
             return Cause::Avoidable;
         }
         let write = chain.write(past, *last);
-        let fall = past.may_have_lost(write, chain.in_by(*last));
+        let looked = intent.map_or(again.began, |intent| intent.began);
+        let fall = chain.may_have_lost(past, *last, looked);
         if let Some(fall) = fall.filter(|fall| fall.began <= sent) {
             // Who presents it again before others have had the time is not excused by that.
             let (from, until) = (fall.served, sent.max(fall.served.after(quarantine())));
@@ -138,7 +161,9 @@ fn cause(
     match &holder.end {
         Some((ended, end)) if *ended <= sent && gave_up(end) => {
             // Its process goes on, and knows that it knows nothing.
-            if past.stood(holder.process, holder.began, *ended) {
+            if had_answer(past, live, *ended) {
+                Cause::Avoidable
+            } else if past.stood(holder.process, holder.began, *ended) {
                 Cause::Paused
             } else {
                 Cause::AnswerLost
@@ -152,20 +177,28 @@ fn cause(
     }
 }
 
-/// Whether the store had the tokens of a later login by then.
+/// Whether a holder that gave up then had been sent the whole answer while it waited for it and ran.
+fn had_answer(past: &Past, live: &Live<'_>, ended: At) -> bool {
+    let Live { answered, holder, .. } = *live;
+    let deadline = holder.began.after(EXCHANGE_DEADLINE);
+    answered.is_some_and(|answered| {
+        answered < ended
+            && answered.after(LATE) < deadline
+            && !past.stood(holder.process, answered, ended)
+    })
+}
+
+/// Whether the store had the tokens of a later login by then, and has not lost them since.
 fn was_superseded(past: &Past, chain: &Chain, family: u64, at: At) -> bool {
     let first_of = |family: u64| {
         let (_, refresh) = past.families.get(&family)?;
         chain.first_with(*refresh)
     };
     let Some(own) = first_of(family) else { return true };
-    past.families
-        .keys()
-        .filter(|other| **other > family)
-        .any(|other| first_of(*other).is_some_and(|place| place > own && chain.in_by(place) <= at))
-}
-
-/// Whether this entry belongs to what a person needs to see of a loss.
-pub(super) fn tells(what: &What) -> bool {
-    !matches!(what, What::Call { .. } | What::Waiting { .. })
+    past.families.keys().filter(|other| **other > family).filter_map(|other| first_of(*other)).any(
+        |rank| {
+            let fall = chain.may_have_lost(past, rank, past.end);
+            rank > own && chain.in_by(rank) <= at && fall.is_none_or(|fall| fall.began > at)
+        },
+    )
 }

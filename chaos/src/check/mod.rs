@@ -8,9 +8,12 @@ use crate::request::Decision;
 use crate::run::Outcome;
 use crate::time::At;
 
+mod able;
 mod answers;
 mod calls;
 mod chain;
+mod deaths;
+mod loads;
 pub(crate) mod losses;
 mod past;
 mod presented;
@@ -20,6 +23,7 @@ pub(crate) mod story;
 mod takeovers;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use self::losses::Cause;
 use self::past::Past;
@@ -58,12 +62,16 @@ pub(crate) enum Rule {
     NoIntent,
     /// What is said not to have been carried out was not.
     NotCarriedOut,
+    /// A grant is declared dead only after the server has refused its token.
+    DeadWithoutCause,
     /// The versions of the stored records never go down.
     VersionDown,
     /// What is read is what was written.
     Torn,
     /// A write that was acknowledged is there, or was succeeded by one that expected it.
     LostWrite,
+    /// A write that is said to be lost is, and to another record than the one that it expected.
+    FalseDenial,
     /// Who reads after a write was acknowledged sees it, or a later one.
     StaleRead,
     /// An answer that has come to a process that runs is stored.
@@ -83,7 +91,7 @@ pub(crate) enum Rule {
 /// Holds the history against every rule. `intents`: whether the protocol under test promises to keep them; else only the
 /// losses are looked at.
 pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
-    let past = Past::new(&outcome.entries, &outcome.requests, outcome.servers);
+    let past = Past::new(&outcome.entries, &outcome.requests, outcome.places);
     let mut violations = Vec::new();
     for fault in &outcome.faults {
         violations.push(Violation {
@@ -105,10 +113,12 @@ pub(crate) fn check(outcome: &Outcome, intents: bool) -> Findings {
             to: past.end,
         });
     }
-    let chains = chain::all(&past, &outcome.entries, &outcome.last, &mut violations);
-    chain::loads(&past, &chains, &outcome.entries, &mut violations);
+    let chains = chain::all(&past, &outcome.entries, &outcome.last);
     let revocations = losses::all(&past, &chains, &mut violations);
     if intents {
+        writes::check(&past, &chains, &outcome.last, &mut violations);
+        loads::check(&past, &chains, &outcome.entries, &mut violations);
+        deaths::check(&past, &mut violations);
         presented::check(&past, &chains, &outcome.entries, &mut violations);
         answers::check(&past, &chains, &mut violations);
         repairs::check(&past, &outcome.entries, &mut violations);

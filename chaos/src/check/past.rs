@@ -7,26 +7,10 @@ use crate::history::{Entry, ExchangeEnd, Found, Heard, SwapEnd, What};
 use crate::mark::Mark;
 use crate::record::{Record, State, Version};
 use crate::request::{Decision, Request};
-use crate::run::host;
-use crate::time::{At, REPAIR, quarantine};
+use crate::time::At;
 
-use super::servers::{Fall, Servers};
-
-/// One process.
-#[derive(Debug, Default)]
-pub(super) struct Life {
-    /// When `kill -9` was sent.
-    pub(super) killed: Option<At>,
-    /// When it stood still: from SIGSTOP to SIGCONT, or while a busy machine gave it no time. In order, and apart.
-    pub(super) stops: Vec<(At, At)>,
-}
-
-impl Life {
-    /// For how long it stood still within this time.
-    pub(super) fn stood(&self, from: At, to: At) -> Duration {
-        overlap(&self.stops, from, to)
-    }
-}
+use super::able::{Life, join};
+use super::servers::{Fall, Servers, Stored};
 
 /// One compare-and-swap.
 #[derive(Debug)]
@@ -65,10 +49,12 @@ pub(super) struct Shown {
     pub(super) arrived: At,
     pub(super) family: u64,
     pub(super) presented: Mark,
-    /// Its place among the exchanges.
+    /// Where it is in [`Past::exchanges`].
     pub(super) exchange: usize,
     /// When the server's rules decided, and what.
     pub(super) decided: Option<(At, Decision)>,
+    /// When the tokens were handed to the connection, if nothing kept them from it.
+    pub(super) answered: Option<At>,
 }
 
 /// What is looked up again and again.
@@ -78,13 +64,15 @@ pub(super) struct Past {
     pub(super) by_stamp: HashMap<Mark, usize>,
     /// The writes of each process to each grant.
     by_writer: HashMap<(u32, u32), Vec<usize>>,
+    /// When each write was seen to be in the store last: when that began by which it was seen.
+    seen: HashMap<Mark, At>,
     /// When somebody stood still within a write to a grant, with the store's lock.
-    blocked: HashMap<u32, Vec<(At, At)>>,
+    pub(super) blocked: HashMap<u32, Vec<(At, At)>>,
     pub(super) servers: Servers,
     /// When the writes to each grant by which a refresh, or a login, was stored were acknowledged; in order.
-    idle: HashMap<u32, Vec<At>>,
+    pub(super) idle: HashMap<u32, Vec<At>>,
     /// The versions that each process came to know of each grant, by grant: when, and ever higher ones.
-    known: HashMap<u32, HashMap<u32, Vec<(At, Version)>>>,
+    pub(super) known: HashMap<u32, HashMap<u32, Vec<(At, Version)>>>,
     pub(super) exchanges: Vec<Exchange>,
     pub(super) shown: Vec<Shown>,
     /// The grant of each family, and the refresh token that it began with.
@@ -97,15 +85,16 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// `servers`: how many places there are that servers keep; 0 where the store is of files.
-    pub(super) fn new(entries: &[Entry], requests: &[Request], servers: u32) -> Self {
+    /// `places`: how many there are that servers keep; 0 where the store is of files.
+    pub(super) fn new(entries: &[Entry], requests: &[Request], places: u32) -> Self {
         let mut past = Self {
             lives: HashMap::new(),
             writes: Vec::new(),
             by_stamp: HashMap::new(),
             by_writer: HashMap::new(),
+            seen: HashMap::new(),
             blocked: HashMap::new(),
-            servers: Servers::new(servers),
+            servers: Servers::new(places),
             idle: HashMap::new(),
             known: HashMap::new(),
             exchanges: Vec::new(),
@@ -126,7 +115,7 @@ impl Past {
             join(&mut life.stops);
         }
         // Files are written under a lock, which who stands still does not let go.
-        for write in past.writes.iter().filter(|_| servers == 0) {
+        for write in past.writes.iter().filter(|_| places == 0) {
             let end = write.end.as_ref().map_or(past.end, |(at, _)| *at);
             let stops = past.lives.get(&write.process).map(|life| life.stops.as_slice());
             for (stop, go) in stops.unwrap_or_default() {
@@ -197,10 +186,19 @@ impl Past {
                 });
             }
             What::Swapped { stamp, end } => {
-                if let Some(place) = self.by_stamp.get(stamp) {
-                    self.writes[*place].end = Some((at, end.clone()));
+                let Some(&write) = self.by_stamp.get(stamp) else { return };
+                self.writes[write].end = Some((at, end.clone()));
+                let Write { began, expect, .. } = self.writes[write];
+                match end {
+                    SwapEnd::Won => self.saw(expect, began),
+                    SwapEnd::Lost { current } => self.saw(*current, began),
+                    SwapEnd::Failed { .. } => {}
                 }
             }
+            What::Loaded {
+                began,
+                found: Found::Record { stamp, .. } | Found::Torn { stamp, .. },
+            } => self.saw(Some(*stamp), *began),
             What::Exchange { n, presented } => {
                 by_id.insert((process, grant, *n), self.exchanges.len());
                 self.exchanges.push(Exchange {
@@ -213,23 +211,27 @@ impl Past {
                 });
             }
             What::Sending { n } => {
-                if let Some(place) = exchange(n) {
-                    self.exchanges[place].sending = Some(at);
+                if let Some(exchange) = exchange(n) {
+                    self.exchanges[exchange].sending = Some(at);
                 }
             }
             What::Exchanged { n, end } => {
-                if let Some(place) = exchange(n) {
-                    self.exchanges[place].end = Some((at, end.clone()));
+                if let Some(exchange) = exchange(n) {
+                    self.exchanges[exchange].end = Some((at, end.clone()));
                 }
             }
             _ => {}
         }
     }
 
+    fn saw(&mut self, stamp: Option<Mark>, began: At) {
+        let latest = stamp.map(|stamp| self.seen.entry(stamp).or_insert(began));
+        latest.into_iter().for_each(|latest| *latest = began.max(*latest));
+    }
+
     /// Takes in which versions a process came to know. `issued`: which process was issued which refresh token.
     fn learn(&mut self, entry: &Entry, issued: &HashSet<(u32, Mark)>) {
-        let of_write =
-            |stamp: &Mark| self.by_stamp.get(stamp).map(|place| self.writes[*place].record.version);
+        let of_write = |stamp: &Mark| self.written(*stamp).map(|write| write.record.version);
         let version = match &entry.what {
             // Of what others have brought a process knows once it is in.
             What::Swap { record, .. } => {
@@ -258,110 +260,36 @@ impl Past {
         let (Some(exchange), Some(family)) = (exchange, request.family) else {
             return self.strangers.push(request.clone());
         };
-        let Request { arrived, presented, decided, .. } = *request;
-        self.shown.push(Shown { arrived, family, presented, exchange, decided });
+        let Request { arrived, presented, decided, answered, .. } = *request;
+        self.shown.push(Shown { arrived, family, presented, exchange, decided, answered });
     }
 
-    /// Whether a process stood still within this time.
-    pub(super) fn stood(&self, process: u32, from: At, to: At) -> bool {
-        self.lives.get(&process).is_some_and(|life| !life.stood(from, to).is_zero())
+    /// The write with this stamp, if anybody has told of it.
+    pub(super) fn written(&self, stamp: Mark) -> Option<&Write> {
+        self.by_stamp.get(&stamp).map(|write| &self.writes[*write])
     }
 
-    /// When `kill -9` was sent to it.
-    pub(super) fn killed(&self, process: u32) -> Option<At> {
-        self.lives.get(&process)?.killed
-    }
-
-    /// For how long of this time a process ran, and could write to a grant.
-    pub(super) fn ran(&self, process: u32, grant: u32, from: At, to: At) -> Duration {
-        let unable = overlap(&self.unable(process, grant), from, to);
-        to.since(from).saturating_sub(unable)
-    }
-
-    /// Whether a process could do nothing for a grant at some moment of this time: it stood still, or somebody else did with the
-    /// store's lock, or the store was out of its reach.
-    pub(super) fn held_up(&self, process: u32, grant: u32, from: At, to: At) -> bool {
-        !overlap(&self.unable(process, grant), from, to).is_zero()
-    }
-
-    /// How much of this time a caller could not have been served in: its process could do nothing, or what was done to the servers
-    /// made everybody hold off afterwards.
-    pub(super) fn delayed(&self, process: u32, grant: u32, from: At, to: At) -> Duration {
-        let mut spans = self.unable(process, grant);
-        spans.extend(self.disturbed(grant));
-        join(&mut spans);
-        overlap(&spans, from, to)
-    }
-
-    /// Whether everybody held off from a grant at some moment of this time, for what was done to its servers.
-    pub(super) fn is_disturbed(&self, grant: u32, from: At, to: At) -> bool {
-        self.disturbed(grant).any(|(began, over)| began < to && over > from)
-    }
-
-    /// Each such time ends with the first write after it that nobody holds off from, and in no longer than a settle barrier.
-    fn disturbed(&self, grant: u32) -> impl Iterator<Item = (At, At)> {
-        let holding_off = quarantine() + REPAIR;
-        let idle = self.idle.get(&grant).map(Vec::as_slice).unwrap_or_default();
-        self.servers.disturbed(grant).map(move |(began, over)| {
-            let next = idle.get(idle.partition_point(|at| *at <= over)).copied();
-            (began, next.unwrap_or(At(u64::MAX)).min(over.after(holding_off)))
-        })
-    }
-
-    fn unable(&self, process: u32, grant: u32) -> Vec<(At, At)> {
-        let stops = self.lives.get(&process).map(|life| life.stops.as_slice());
-        let blocked = self.blocked.get(&grant).map(Vec::as_slice);
-        let mut spans = [stops.unwrap_or_default(), blocked.unwrap_or_default()].concat();
-        spans.extend(self.servers.out(grant, host(process)));
-        join(&mut spans);
-        spans
-    }
-
-    /// The fall by which a write that is known to have taken effect by then may have been lost.
-    pub(super) fn may_have_lost(&self, write: &Write, known: At) -> Option<&Fall> {
-        self.servers.may_have_lost(write.grant, write.began, known)
-    }
-
-    /// Whether somebody knew this version of a grant, or a later one, and had the time to bring it back within this time.
-    pub(super) fn could_bring_back(&self, grant: u32, version: Version, from: At, to: At) -> bool {
-        self.known.get(&grant).into_iter().flatten().any(|(process, versions)| {
-            let knew = versions.iter().find(|(_, known)| *known >= version);
-            let until = self.killed(*process).unwrap_or(to).min(to);
-            knew.is_some_and(|(at, _)| self.ran(*process, grant, from.max(*at), until) > REPAIR)
-        })
+    /// The fall by which a write that is known to have taken effect by then may be lost to who looks at this moment.
+    pub(super) fn may_have_lost(&self, write: &Write, known: At, looked: At) -> Option<&Fall> {
+        let Write { grant, began, .. } = *write;
+        let seen = self.seen.get(&write.stamp).copied().unwrap_or_default();
+        self.servers.may_have_lost(&Stored { grant, began, known, seen }, looked)
     }
 
     /// Whether an exchange's process has begun to store this refresh token.
     pub(super) fn has_tried(&self, exchange: &Exchange, refresh: Mark) -> bool {
         let own = self.by_writer.get(&(exchange.process, exchange.grant));
-        let mut own = own.into_iter().flatten().map(|place| &self.writes[*place]);
+        let mut own = own.into_iter().flatten().map(|write| &self.writes[*write]);
         own.any(|write| write.record.refresh == Some(refresh))
     }
 
     /// The intent under which an exchange was made: its process's last write of one before it.
     pub(super) fn intent(&self, exchange: &Exchange) -> Option<&Write> {
         let own = self.by_writer.get(&(exchange.process, exchange.grant))?;
-        own.iter().rev().map(|place| &self.writes[*place]).find(|write| {
+        own.iter().rev().map(|write| &self.writes[*write]).find(|write| {
             write.began <= exchange.began
                 && write.record.state == State::InFlight
                 && write.record.refresh == Some(exchange.presented)
         })
     }
-}
-
-/// Puts spans of time in order, and joins those that overlap.
-fn join(spans: &mut Vec<(At, At)>) {
-    spans.sort_unstable();
-    spans.dedup_by(|(from, to), (_, until)| {
-        let overlaps = *from <= *until;
-        if overlaps {
-            *until = (*until).max(*to);
-        }
-        overlaps
-    });
-}
-
-/// How much of this time is within the spans, which do not overlap.
-fn overlap(spans: &[(At, At)], from: At, to: At) -> Duration {
-    spans.iter().map(|(stop, go)| (*go.min(&to)).since(*stop.max(&from))).sum()
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::history::{Entry, ExchangeEnd, What};
 use crate::mark::Mark;
 use crate::record::Version;
+use crate::request::Decision;
 use crate::time::{ACCESS_LIFETIME, At, EXCHANGE_DEADLINE, SEND_GATE, SERVER_DRAIN, quarantine};
 
 use super::chain::Chain;
@@ -35,8 +36,11 @@ pub(super) fn check(
             let (from, to) = (exchange.began, shown.arrived);
             violations.push(Violation { rule, text, grant: Some(exchange.grant), from, to });
         };
-        let in_chain = |stamp| chains.get(&exchange.grant).and_then(|chain| chain.place(stamp));
-        let intent = past.intent(exchange).filter(|intent| in_chain(intent.stamp).is_some());
+        let is_in = |stamp| {
+            let chain = chains.get(&exchange.grant)?;
+            chain.rank(stamp).filter(|rank| chain.in_by(*rank) <= exchange.began)
+        };
+        let intent = past.intent(exchange).filter(|intent| is_in(intent.stamp).is_some());
         let Some(intent) = intent else {
             let text = format!(
                 "process {} presented {} without an intent",
@@ -45,19 +49,28 @@ pub(super) fn check(
             violation(Rule::NoIntent, text);
             continue;
         };
-        if let Some((_, end @ (ExchangeEnd::NotSent | ExchangeEnd::Rejected))) = &exchange.end
-            && shown.decided.is_some()
-        {
+        let denied = match &exchange.end {
+            Some((_, ExchangeEnd::NotSent | ExchangeEnd::Rejected)) => shown.decided.is_some(),
+            Some((_, ExchangeEnd::InvalidGrant | ExchangeEnd::Configuration)) => {
+                matches!(shown.decided, Some((_, Decision::Issued(_))))
+            }
+            _ => false,
+        };
+        if let Some((_, end)) = exchange.end.as_ref().filter(|_| denied) {
             let text =
                 format!("process {} took it for {end:?}, and it was carried out", exchange.process);
             violation(Rule::NotCarriedOut, text);
         }
-        let sent = exchange.sending.unwrap_or(exchange.began);
-        // What only a proof that the server checks could prevent.
+        // Who stood still while it sent looked at the clock before.
         let paused_sending = past.stood(exchange.process, exchange.began, shown.arrived);
+        let sent = exchange.sending.filter(|_| !paused_sending).unwrap_or(exchange.began);
         let earlier = by_token.entry(shown.presented).or_default();
-        for before in earlier.iter().filter(|_| !paused_sending) {
+        for before in earlier.iter() {
             let first = &past.exchanges[before.exchange];
+            if paused_sending && first.sending.unwrap_or(first.began) > exchange.began {
+                // What only a proof that the server checks could prevent.
+                continue;
+            }
             if let Err(why) = may_follow(past, chains, first, exchange, sent) {
                 violation(
                     Rule::PresentedTwice,
@@ -119,7 +132,8 @@ fn may_follow(
     if let Some((_, ExchangeEnd::Tokens { refresh: Some(refresh) })) = ended {
         let chain = chains.get(&first.grant);
         let stored = chain.and_then(|chain| chain.first_with(*refresh));
-        let own = past.intent(second).and_then(|intent| chain?.place(intent.stamp));
+        let intent = past.intent(second);
+        let own = intent.and_then(|intent| chain?.rank(intent.stamp));
         if let (Some(chain), Some(stored), Some(own)) = (chain, stored, own)
             && stored < own
         {
@@ -127,7 +141,8 @@ fn may_follow(
                 return Err("its successor was in the store".to_owned());
             }
             let write = chain.write(past, stored);
-            let fall = past.may_have_lost(write, chain.in_by(stored));
+            let looked = intent.map_or(second.began, |intent| intent.began);
+            let fall = chain.may_have_lost(past, stored, looked);
             let could = |served: At| {
                 let until = sent.max(served.after(quarantine()));
                 past.could_bring_back(first.grant, write.record.version, served, until)

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use crate::history::{Injected, Out};
+use crate::stores::place_of;
 use crate::time::At;
 
 /// A time in which a place may have lost what was acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fall {
-    place: u32,
     /// What was acknowledged earlier is there.
     since: At,
     pub(super) began: At,
@@ -16,6 +16,16 @@ pub(super) struct Fall {
     pub(super) served: At,
     /// What takes effect later is not lost.
     over: At,
+}
+
+/// What is known of a write that took effect.
+pub(super) struct Stored {
+    pub(super) grant: u32,
+    pub(super) began: At,
+    /// By when it had taken effect.
+    pub(super) known: At,
+    /// When that began by which it was seen to be there last.
+    pub(super) seen: At,
 }
 
 /// From when until when.
@@ -26,7 +36,8 @@ type Span = (At, At);
 pub(super) struct Servers {
     /// How many places there are: the grants are in them in turn.
     places: u32,
-    falls: Vec<Fall>,
+    /// By place.
+    falls: HashMap<u32, Vec<Fall>>,
     /// By place and host, when it was out of reach; without a host for all of them.
     out: HashMap<(u32, Option<u32>), Vec<Span>>,
     /// By place, when something that disturbs was under way.
@@ -42,7 +53,7 @@ impl Servers {
         let Injected { place, began, out, lost_since, .. } = *injected;
         if let Some(since) = lost_since {
             let served = out.map_or(began, |out| out.until);
-            self.falls.push(Fall { place, since, began, served, over });
+            self.falls.entry(place).or_default().push(Fall { since, began, served, over });
         }
         if let Some(Out { host, from, until }) = out {
             self.out.entry((place, host)).or_default().push((from, until));
@@ -52,28 +63,28 @@ impl Servers {
         }
     }
 
-    /// The first fall by which a write to a grant that began then, and is known to have taken effect by then, may have been lost.
-    pub(super) fn may_have_lost(&self, grant: u32, began: At, known: At) -> Option<&Fall> {
-        let place = self.place_of(grant);
-        let of_place = self.falls.iter().filter(|fall| fall.place == place);
-        of_place
+    /// The first fall by which a write may be lost to who looks at this moment.
+    ///
+    /// What was seen after a fall has survived it; but as long as one lasts, a former master may not show what its successor
+    /// has.
+    pub(super) fn may_have_lost(&self, write: &Stored, looked: At) -> Option<&Fall> {
+        let Stored { grant, began, known, seen } = *write;
+        let falls = self.falls.get(&place_of(grant, self.places)).into_iter().flatten();
+        falls
             .filter(|fall| fall.since <= known && began <= fall.over)
+            .filter(|fall| seen.min(looked) <= fall.over)
             .min_by_key(|fall| fall.began)
     }
 
     /// When a grant's place was out of reach of a host.
     pub(super) fn out(&self, grant: u32, host: u32) -> impl Iterator<Item = Span> {
-        let place = self.place_of(grant);
+        let place = place_of(grant, self.places);
         let spans = |host| self.out.get(&(place, host)).into_iter().flatten().copied();
         spans(None).chain(spans(Some(host)))
     }
 
     /// When a grant's place was disturbed.
     pub(super) fn disturbed(&self, grant: u32) -> impl Iterator<Item = Span> {
-        self.disturbed.get(&self.place_of(grant)).into_iter().flatten().copied()
-    }
-
-    fn place_of(&self, grant: u32) -> u32 {
-        grant % self.places.max(1)
+        self.disturbed.get(&place_of(grant, self.places)).into_iter().flatten().copied()
     }
 }

@@ -9,7 +9,6 @@ use crate::run::Outcome;
 use crate::time::At;
 
 use super::Violation;
-use super::losses::tells;
 
 const AROUND: Duration = Duration::from_millis(300);
 const LINES: usize = 160;
@@ -27,7 +26,7 @@ pub(crate) fn tell(violation: &Violation, outcome: &Outcome) -> String {
     let belongs = |entry: &&Entry| match &entry.what {
         // It may have been over later.
         What::Injected(injected) => {
-            injected.is_of(grant, outcome.servers) && injected.began <= to && from <= entry.at
+            injected.is_of(grant, outcome.places) && injected.began <= to && from <= entry.at
         }
         what => {
             let own = entry.grant.is_none() && involved.contains(&entry.process);
@@ -71,4 +70,9 @@ pub(crate) fn tell(violation: &Violation, outcome: &Outcome) -> String {
         let _ = writeln!(story, "  ({left_out} earlier lines left out)");
     }
     story
+}
+
+/// Whether this entry belongs to what a person needs to see.
+fn tells(what: &What) -> bool {
+    !matches!(what, What::Call { .. } | What::Waiting { .. })
 }

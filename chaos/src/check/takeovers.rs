@@ -26,10 +26,10 @@ pub(super) fn all(past: &Past, chains: &HashMap<u32, Chain>, entries: &[Entry]) 
     let mut takeovers = Vec::new();
     for (grant, chain) in chains {
         let writes: Vec<_> = chain.writes(past).map(|(_, write)| write).collect();
-        for (place, intent) in writes.iter().enumerate() {
-            let killed = past.lives.get(&intent.process).and_then(|life| life.killed);
+        for (rank, intent) in writes.iter().enumerate() {
+            let killed = past.killed(intent.process);
             let Some(killed) = killed.filter(|killed| *killed >= intent.began) else { continue };
-            let next = writes.get(place + 1);
+            let next = writes.get(rank + 1);
             let left =
                 next.is_none_or(|next| next.process != intent.process && next.began > killed);
             if intent.record.state != State::InFlight || !left {

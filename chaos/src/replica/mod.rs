@@ -11,7 +11,6 @@
 
 use std::io::BufRead;
 use std::sync::Arc;
-use std::thread;
 
 use token_core::store::TokenStore;
 use token_core::{Freshness, TokenKey, TokenManager, TokenSet};
@@ -19,8 +18,8 @@ use token_store_file::FileStore;
 use token_store_redis::RedisStore;
 use tokio::sync::mpsc;
 
-use crate::options::{Replica, Store};
-use crate::stores::{Open, Stores};
+use crate::options::{CONTROL, Replica, Store};
+use crate::stores::{Open, Stores, place_of};
 use crate::time::{ACCESS_LIFETIME, EXCHANGE_DEADLINE, SERVER_DRAIN, STORE_DEADLINE};
 
 mod callers;
@@ -61,21 +60,21 @@ fn run_over<S: Open>(options: &Replica) -> Result<(), BoxError> {
     // Two threads, so that a caller and a refresh really overlap.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let stores = Stores::new(options.place.clone());
+    let stores = Stores::new(options.place.clone())?;
     let mut senders = Vec::new();
     let mut places: Vec<Vec<_>> = (0..stores.places()).map(|_| Vec::new()).collect();
-    for number in 0..options.grants + options.control {
+    for number in 0..options.grants + CONTROL {
         let steps = if number < options.grants { &steps } else { &no_steps };
         let grant = Arc::new(Grant::new(options.id, number, Arc::clone(&log), Arc::clone(steps)));
         let (sender, logins) = mpsc::unbounded_channel();
         senders.push(sender);
-        places[stores.place_of(number)].push((grant, logins));
+        places[place_of(number, stores.places()) as usize].push((grant, logins));
     }
-    for (place, grants) in places.into_iter().enumerate() {
+    for (place, grants) in (0..).zip(places) {
         let (stores, options) = (stores.clone(), options.clone());
         runtime.spawn(async move {
             // A place that is out of reach keeps nobody from the others.
-            let store: S = stores.open(place).await;
+            let store = stores.open::<S>(place).await;
             for (grant, logins) in grants {
                 if let Err(error) = start(&options, store.clone(), &grant, logins) {
                     eprintln!("chaos: grant {} does not start: {error}", grant.number());
@@ -163,6 +162,5 @@ fn obey(steps: &Arc<Steps>, logins: &[mpsc::UnboundedSender<Login>]) {
         }
     }
     // The parent is gone. Nothing of this process is worth a wait.
-    thread::yield_now();
     std::process::exit(0);
 }

@@ -5,14 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use crate::history::What;
-use crate::time::At;
+use crate::time::{At, LATE};
 
 use super::log::Log;
 
 const BEAT: Duration = Duration::from_millis(20);
-
-/// What is no longer than this is no standing still: half of the shortest time limit of all.
-const LATE: Duration = Duration::from_millis(150);
 
 /// Begins to watch, in a thread of its own: one of the runtime's would take a refresh that blocks it for a busy machine.
 pub(super) fn watch(log: &Arc<Log>) {

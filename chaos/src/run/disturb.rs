@@ -1,5 +1,6 @@
 //! Kills and stops: whom, where, and for how long.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use token_testkit::{Held, Stage};
 use tokio::task::JoinHandle;
 
-use crate::history::What;
+use crate::history::{Entry, What};
 use crate::options::Store;
 use crate::replica::name;
 use crate::request;
@@ -33,6 +34,8 @@ pub(super) struct Disturber {
     directory: PathBuf,
     next: At,
     holds: Vec<JoinHandle<()>>,
+    /// Who was struck when a write may have been under way, by process: to which grant, and how.
+    struck: HashMap<u32, (u32, Manner)>,
     calm: bool,
 }
 
@@ -45,6 +48,7 @@ impl Disturber {
             directory: directory.to_owned(),
             next: At::now(),
             holds: Vec::new(),
+            struck: HashMap::new(),
             calm: false,
         }
     }
@@ -87,8 +91,8 @@ impl Running {
         let standing = self.slots.iter().filter_map(|slot| slot.process.as_ref());
         let standing = standing.filter(|process| process.stopped.is_some()).count();
         let may_stop = standing < self.slots.len() / 3;
-        let (place, manner) = self.disturber.plan.next(may_stop);
-        match place {
+        let (step, manner) = self.disturber.plan.next(may_stop);
+        match step {
             Some(step @ (Step::Received | Step::CarriedOut)) => self.ask_server(step, manner),
             Some(step) => {
                 if let Some(process) = self.pick(|process| process.armed.is_none()) {
@@ -160,11 +164,12 @@ impl Running {
             if let Some(process) = self.process(id) {
                 process.order("go");
             }
-            // It takes so long from the order until the server has answered.
+            // It takes so long from the order until the server has answered. Whether this moment was within it is for the
+            // history to tell, once all is there that the process told before it was struck.
             let moment = Duration::from_micros(self.disturber.dice.u64(0..1000));
             std::thread::sleep(moment);
-            self.strike(id, manner, false);
-            return self.disturber.plan.met(Step::WithinSwap, manner);
+            self.disturber.struck.insert(id, (grant, manner));
+            return self.strike(id, manner, false);
         }
         let Some(file) = temporary_file(self.disturber.directory(), grant) else {
             // Nothing was ever written to this grant.
@@ -184,6 +189,15 @@ impl Running {
                 return;
             }
             std::hint::spin_loop();
+        }
+    }
+
+    /// Counts a strike within a swap, if that was one. Else the plan tries again.
+    pub(super) fn judge_within_swap(&mut self, id: u32) {
+        if let Some((grant, manner)) = self.disturber.struck.remove(&id)
+            && is_within_swap(&self.entries, id, grant)
+        {
+            self.disturber.plan.met(Step::WithinSwap, manner);
         }
     }
 
@@ -221,14 +235,14 @@ impl Running {
     fn kill(&mut self, victims: &[u32]) {
         let mut dying = Vec::new();
         for id in victims {
-            if let Some(place) = self.place(*id)
-                && let Some(mut process) = self.slots[place].process.take()
+            if let Some(slot) = self.slot(*id)
+                && let Some(mut process) = self.slots[slot].process.take()
             {
                 let at = At::now();
                 process.kill();
                 dying.push((process, at));
                 let pause = Duration::from_millis(self.disturber.dice.u64(0..600));
-                self.slots[place].due = at.after(pause);
+                self.slots[slot].due = at.after(pause);
             }
         }
         for (process, at) in dying {
@@ -239,10 +253,12 @@ impl Running {
         }
     }
 
-    pub(super) fn go_on(&mut self, place: usize) {
+    pub(super) fn go_on(&mut self, slot: usize) {
+        let Some(id) = self.slots[slot].process.as_ref().map(|process| process.id) else { return };
+        // All that it told before it stood still has come by now.
+        self.judge_within_swap(id);
         let now = At::now();
-        if let Some(process) = &mut self.slots[place].process {
-            let id = process.id;
+        if let Some(process) = self.process(id) {
             process.go_on();
             self.note(now, id, None, What::Continued);
         }
@@ -259,6 +275,22 @@ impl Running {
     }
 }
 
+/// Whether a process has begun a write at its step, and no answer has come.
+fn is_within_swap(entries: &[Entry], process: u32, grant: u32) -> bool {
+    let told = entries.iter().rev().filter(|entry| entry.process == process);
+    let of_grant = told.filter(|entry| entry.grant == Some(grant));
+    let since = of_grant.take_while(|entry| entry.what != What::Reached(Step::WithinSwap));
+    let mut answered = Vec::new();
+    since.map(|entry| &entry.what).any(|what| match what {
+        What::Swapped { stamp, .. } => {
+            answered.push(*stamp);
+            false
+        }
+        What::Swap { stamp, .. } => !answered.contains(stamp),
+        _ => false,
+    })
+}
+
 /// Where the file store writes the next record of a grant that has one: it lies beside it.
 fn temporary_file(directory: &Path, grant: u32) -> Option<PathBuf> {
     let prefix = format!("{}-", name(grant));
@@ -267,4 +299,36 @@ fn temporary_file(directory: &Path, grant: u32) -> Option<PathBuf> {
         let file = path.file_name()?.to_str()?;
         (file.starts_with(&prefix) && file.ends_with(".json")).then(|| path.with_extension("tmp"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::SwapEnd;
+    use crate::mark::Mark;
+    use crate::record::{Record, State, Version};
+
+    #[test]
+    fn a_strike_is_within_a_swap_that_has_begun_and_was_not_answered() {
+        let reached = || What::Reached(Step::WithinSwap);
+        let record = Record { version: Version(1, 0), state: State::Idle, refresh: None };
+        let begun = |stamp| {
+            let (stamp, digest) = (Mark(stamp), Mark(stamp));
+            What::Swap { expect: None, stamp, digest, record }
+        };
+        let answered = |stamp| What::Swapped { stamp: Mark(stamp), end: SwapEnd::Won };
+        let within = |told: Vec<What>| {
+            let entry = |what| Entry { at: At(0), process: 7, grant: Some(3), what };
+            let mut entries: Vec<Entry> = told.into_iter().map(entry).collect();
+            // Those of others are no matter.
+            entries.push(Entry { process: 8, ..entry(begun(9)) });
+            entries.push(Entry { grant: Some(4), ..entry(begun(9)) });
+            is_within_swap(&entries, 7, 3)
+        };
+        assert!(within(vec![reached(), begun(1)]));
+        assert!(!within(vec![reached()]), "it has not begun");
+        assert!(!within(vec![reached(), begun(1), answered(1)]), "it was over");
+        assert!(!within(vec![begun(1), reached()]), "that was given up before");
+        assert!(within(vec![reached(), begun(1), begun(2), answered(2)]), "one of two is not over");
+    }
 }

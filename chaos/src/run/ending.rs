@@ -25,12 +25,12 @@ impl Running {
         if let Err(why) = self.servers.join() {
             self.faults.push(why);
         }
-        for place in 0..self.slots.len() {
-            if self.slots[place].process.as_ref().is_some_and(|p| p.stopped.is_some()) {
-                self.go_on(place);
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].process.as_ref().is_some_and(|p| p.stopped.is_some()) {
+                self.go_on(slot);
             }
-            self.slots[place].due = At::now();
-            if let Some(process) = &mut self.slots[place].process {
+            self.slots[slot].due = At::now();
+            if let Some(process) = &mut self.slots[slot].process {
                 process.armed = None;
                 process.order("disarm");
             }
@@ -63,8 +63,8 @@ impl Running {
     }
 
     pub(super) fn finish<S: Open>(mut self) -> Outcome {
-        for place in 0..self.slots.len() {
-            if let Some(mut process) = self.slots[place].process.take() {
+        for slot in 0..self.slots.len() {
+            if let Some(mut process) = self.slots[slot].process.take() {
                 let at = At::now();
                 process.kill();
                 let id = process.id;
@@ -75,6 +75,9 @@ impl Running {
         for reader in std::mem::take(&mut self.buried) {
             // It ends with the pipe, and does not panic.
             let _ = reader.join();
+        }
+        if let Err(why) = self.servers.look_again() {
+            self.faults.push(why);
         }
         while let Ok(message) = self.messages.try_recv() {
             self.take(message);
@@ -98,7 +101,7 @@ impl Running {
             *server_faults.entry(*fault).or_default() += times;
         }
         Outcome {
-            servers: u32::try_from(self.servers.places()).unwrap_or_default(),
+            places: self.servers.places(),
             last,
             entries,
             requests,

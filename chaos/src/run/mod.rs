@@ -13,18 +13,18 @@ use token_store_redis::RedisStore;
 use token_testkit::{AuthorizationServer, DEFAULT_CLIENT_ID, Held};
 use tokio::runtime::Runtime;
 
-use crate::check::losses::Cause;
 use crate::history::{Entry, Found, Heard, Injected, What};
 use crate::mark::Mark;
-use crate::options::{Run, Store};
+use crate::options::{CONTROL, Run, Store};
 use crate::record::Version;
 use crate::server_fault::ServerFault;
 use crate::step::Step;
-use crate::stores::{Open, Stores};
+use crate::stores::{Open, Stores, place_of};
 use crate::time::{ACCESS_LIFETIME, At};
 
 mod disturb;
 mod ending;
+mod enough;
 mod logins;
 mod network;
 mod outcome;
@@ -43,10 +43,6 @@ use self::servers::Servers;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 const TICK: Duration = Duration::from_millis(5);
-const PROGRESS: Duration = Duration::from_secs(5);
-
-/// How often to look whether the control has lost something, where all else is done.
-const CONTROL: Duration = Duration::from_secs(5);
 
 /// How many hosts the processes belong to, in turn.
 pub(crate) const HOSTS: u32 = 4;
@@ -92,11 +88,11 @@ fn run_over<S: Open>(options: &Run, seed: u64, directory: &Path) -> Result<Outco
     let stores_of = |host: u32| {
         Stores::new(files.iter().cloned().chain(servers.urls(host).map(str::to_owned)).collect())
     };
-    let grants = options.grants + options.control;
+    let grants = options.grants + CONTROL;
     let mut run = Running {
         options: options.clone(),
-        logins: Logins::start::<S>(stores_of(HOSTS), grants, &runtime, &to)?,
-        stores: (0..HOSTS).map(stores_of).collect(),
+        logins: Logins::start::<S>(stores_of(HOSTS)?, grants, &runtime, &to)?,
+        stores: (0..HOSTS).map(stores_of).collect::<Result<_, _>>()?,
         network: Network::new(&server, seed),
         disturber: Disturber::new(Plan::new(seed), seed, directory),
         slots: (0..options.processes).map(|_| Slot { process: None, due: At(0) }).collect(),
@@ -159,76 +155,9 @@ struct Running {
 }
 
 impl Running {
-    fn disturb_until_enough(&mut self) -> Result<(), BoxError> {
-        // Several times what it takes on two cores.
-        let (kills, failovers) = (self.options.kills as u32, self.options.failovers as u32);
-        let patience = Duration::from_secs(240) + Duration::from_secs(3) * kills.max(3 * failovers);
-        let mut progress = self.started;
-        while !self.is_enough() {
-            let now = self.turn()?;
-            self.disturb(now);
-            self.network.tick(&self.server, now);
-            if now.since(progress) >= PROGRESS {
-                progress = now;
-                self.progress(now);
-            }
-            if now.since(self.started) > patience {
-                let steps = self.disturber.plan.missing();
-                self.faults.push(format!(
-                    "after {patience:?} there were {} kills and {} failovers; steps that were not met: {steps:?}, and what was \
-                     not done to the servers: {:?}",
-                    self.kills,
-                    self.failovers(),
-                    self.undone()
-                ));
-                break;
-            }
-            if self.faults.len() > 20 || self.servers.have_failed() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn is_enough(&mut self) -> bool {
-        self.kills >= self.options.kills
-            && self.failovers() >= self.options.failovers
-            && self.disturber.plan.is_complete()
-            && self.undone().is_empty()
-            && self.control_has_lost()
-    }
-
     /// How many places the grants are in.
     fn places(&self) -> u32 {
-        u32::try_from(self.stores[0].places()).unwrap_or(1)
-    }
-
-    /// What was not yet done to the servers.
-    fn undone(&self) -> Vec<(u32, ServerFault)> {
-        let all = self.servers.faults.iter().copied();
-        all.filter(|fault| !self.server_faults.contains_key(fault)).collect()
-    }
-
-    fn failovers(&self) -> u64 {
-        let made =
-            self.server_faults.iter().filter(|((place, _), _)| self.servers.has_sentinels(*place));
-        made.map(|(_, times)| times).sum()
-    }
-
-    /// Whether it can be seen already that the control loses grants. When it meets what it does not survive is chance.
-    fn control_has_lost(&mut self) -> bool {
-        if self.options.control == 0 {
-            return true;
-        }
-        let now = At::now();
-        if now.since(self.control_looked) < CONTROL {
-            return false;
-        }
-        self.control_looked = now;
-        let ours = self.options.grants;
-        let unread = (ours..ours + self.options.control).map(|grant| (grant, Ok(None)));
-        let so_far = self.outcome(unread.collect()).part(ours, true);
-        crate::check::check(&so_far, false).losses.contains_key(&Cause::Avoidable)
+        self.stores[0].places()
     }
 
     /// Takes in what was told, starts processes that are due, and lets those go on that have stood long enough.
@@ -240,13 +169,13 @@ impl Running {
             }
         }
         let now = At::now();
-        for place in 0..self.slots.len() {
-            if self.slots[place].process.is_none() && now >= self.slots[place].due {
-                self.start(place)?;
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].process.is_none() && now >= self.slots[slot].due {
+                self.start(slot)?;
             }
-            let stopped = self.slots[place].process.as_ref().and_then(|p| p.stopped.as_ref());
+            let stopped = self.slots[slot].process.as_ref().and_then(|p| p.stopped.as_ref());
             if stopped.is_some_and(|stopped| now >= stopped.until) {
-                self.go_on(place);
+                self.go_on(slot);
             }
         }
         Ok(now)
@@ -267,8 +196,8 @@ impl Running {
                         self.refreshed[grant.unwrap_or_default() as usize] = at;
                     }
                     What::Loaded { began, found } if !matches!(found, Found::Failed { .. }) => {
-                        self.reached
-                            .insert((id, grant.unwrap_or_default() % self.places()), *began);
+                        let place = place_of(grant.unwrap_or_default(), self.places());
+                        self.reached.insert((id, place), *began);
                     }
                     What::Injected(Injected { place, fault, .. }) => {
                         *self.server_faults.entry((*place, *fault)).or_default() += 1;
@@ -287,11 +216,10 @@ impl Running {
             }
             Message::LoginNeeded { grant, forgotten } => self.log_in(grant, forgotten),
             Message::Ended(id) => {
-                if self.process(id).is_some() {
+                self.judge_within_swap(id);
+                if let Some(slot) = self.slot(id) {
                     self.faults.push(format!("process {id} ended by itself"));
-                    if let Some(place) = self.place(id)
-                        && let Some(process) = self.slots[place].process.take()
-                    {
+                    if let Some(process) = self.slots[slot].process.take() {
                         let now = At::now();
                         self.note(now, id, None, What::Killed { gone: now });
                         self.buried.push(process.bury());
@@ -301,10 +229,10 @@ impl Running {
         }
     }
 
-    fn start(&mut self, place: usize) -> io::Result<()> {
+    fn start(&mut self, slot: usize) -> io::Result<()> {
         self.ids += 1;
         let mut command = Command::new(std::env::current_exe()?);
-        let Run { store, grants, control, .. } = &self.options;
+        let Run { store, grants, .. } = &self.options;
         command.arg("replica").arg("--id").arg(self.ids.to_string());
         command.arg("--origin").arg(self.server.origin());
         command.arg("--store").arg(store.to_string());
@@ -312,10 +240,9 @@ impl Running {
             command.arg("--place").arg(address);
         }
         command.arg("--grants").arg(grants.to_string());
-        command.arg("--control").arg(control.to_string());
         self.note(At::now(), self.ids, None, What::Started);
         let process = Process::start(self.ids, command, self.to.clone())?;
-        self.slots[place].process = Some(process);
+        self.slots[slot].process = Some(process);
         Ok(())
     }
 
@@ -343,11 +270,11 @@ impl Running {
     }
 
     fn process(&mut self, id: u32) -> Option<&mut Process> {
-        let place = self.place(id)?;
-        self.slots[place].process.as_mut()
+        let slot = self.slot(id)?;
+        self.slots[slot].process.as_mut()
     }
 
-    fn place(&self, id: u32) -> Option<usize> {
+    fn slot(&self, id: u32) -> Option<usize> {
         let has = |slot: &Slot| slot.process.as_ref().is_some_and(|process| process.id == id);
         self.slots.iter().position(has)
     }
@@ -356,21 +283,5 @@ impl Running {
     fn running(&self) -> impl Iterator<Item = &Process> {
         let processes = self.slots.iter().filter_map(|slot| slot.process.as_ref());
         processes.filter(|process| process.ready && process.stopped.is_none())
-    }
-
-    fn progress(&self, now: At) {
-        let counters = self.server.counters();
-        eprintln!(
-            "{:5.0} s  {} of {} kills, {} stops, {} server faults, {} of {} failovers, {} refreshes, {} families revoked",
-            now.since(self.started).as_secs_f64(),
-            self.kills,
-            self.options.kills,
-            self.stops,
-            self.server_faults.values().sum::<u64>(),
-            self.failovers(),
-            self.options.failovers,
-            counters.tokens_issued,
-            counters.families_revoked,
-        );
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Outcome {
     pub(crate) entries: Vec<Entry>,
     pub(crate) requests: Vec<Request>,
     /// How many places servers keep; 0 where the store is of files.
-    pub(crate) servers: u32,
+    pub(crate) places: u32,
     pub(crate) last: Vec<(u32, LastRecord)>,
     pub(crate) kills: u64,
     pub(crate) stops: u64,

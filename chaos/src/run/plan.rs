@@ -10,9 +10,6 @@ pub(crate) enum Manner {
     Stop,
 }
 
-/// Where a process is met: at a step, or wherever it happens to be.
-pub(super) type Place = Option<Step>;
-
 pub(super) struct Plan {
     dice: fastrand::Rng,
     /// Every step in every manner, in the order in which they are due, until they have been met.
@@ -32,8 +29,9 @@ impl Plan {
         Self { dice, missing, met: BTreeMap::new(), handed_out: 0 }
     }
 
-    /// What is to be tried next. `may_stop`: whether enough processes run for one more to stand still.
-    pub(super) fn next(&mut self, may_stop: bool) -> (Place, Manner) {
+    /// What is to be tried next: at a step, or wherever the process happens to be. `may_stop`: whether enough processes run for
+    /// one more to stand still.
+    pub(super) fn next(&mut self, may_stop: bool) -> (Option<Step>, Manner) {
         let allowed = |manner: Manner| may_stop || manner == Manner::Kill;
         let missing: Vec<_> =
             self.missing.iter().copied().filter(|(_, manner)| allowed(*manner)).collect();
@@ -44,8 +42,8 @@ impl Plan {
             return (Some(step), manner);
         }
         let manner = if may_stop && self.dice.f64() < 0.25 { Manner::Stop } else { Manner::Kill };
-        let place = (self.dice.f64() < 0.7).then(|| Step::ALL[self.dice.usize(..Step::ALL.len())]);
-        (place, manner)
+        let step = (self.dice.f64() < 0.7).then(|| Step::ALL[self.dice.usize(..Step::ALL.len())]);
+        (step, manner)
     }
 
     pub(super) fn met(&mut self, step: Step, manner: Manner) {

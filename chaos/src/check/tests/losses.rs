@@ -64,7 +64,7 @@ fn who_stood_still_with_the_stores_lock_holds_up_the_commit_of_others() {
 }
 
 #[test]
-fn who_stood_still_while_it_sent_is_told_apart_from_who_did_before() {
+fn no_standing_still_explains_the_loss_of_what_was_issued_before() {
     let late = |stopped: (u64, u64)| {
         let mut scene = refreshed();
         scene.write(1055, 2, 3, 4, ((1, 1), InFlight, 101));
@@ -72,7 +72,7 @@ fn who_stood_still_while_it_sent_is_told_apart_from_who_did_before() {
         scene.exchange(5000, 2, 1, TOKEN, Some(Reuse));
         scene.check()
     };
-    lost(&late((5000, 5009)), Cause::PausedSending);
+    lost(&late((5000, 5009)), Cause::Avoidable);
     lost(&late((1060, 4990)), Cause::Avoidable);
 }
 
@@ -157,4 +157,53 @@ fn an_answer_that_a_running_process_does_not_store_is_found() {
     let mut scene = answered();
     scene.write(5000, 3, 2, 4, ((2, 0), Idle, 200));
     assert_eq!(scene.rules(), [Rule::AnswerDropped], "the login came later");
+}
+
+#[test]
+fn an_answer_that_went_out_whole_was_not_lost_on_its_way() {
+    let given_up = |answered: u64, ended: u64, stopped: Option<(u64, u64)>| {
+        let mut scene = sent();
+        scene.answered(answered);
+        scene.exchanged(ended, 1, 1, ExchangeEnd::Dropped);
+        if let Some((from, to)) = stopped {
+            scene.stop(from, to, 1);
+        }
+        again(scene, 4000).check()
+    };
+    lost(&given_up(1040, 2010, None), Cause::Avoidable);
+    lost(&given_up(1040, 1050, None), Cause::Avoidable);
+    lost(&given_up(1900, 2010, None), Cause::AnswerLost);
+    lost(&given_up(1500, 1040, None), Cause::AnswerLost);
+    lost(&given_up(1040, 2010, Some((1041, 2005))), Cause::Paused);
+}
+
+#[test]
+fn a_server_that_was_slow_explains_no_loss_of_what_was_issued_before() {
+    let mut scene = refreshed();
+    scene.write(1190, 2, 3, 4, ((1, 1), InFlight, TOKEN));
+    scene.exchange(1200, 2, 1, TOKEN, Some(Reuse));
+    scene.exchanged(1205, 2, 1, ExchangeEnd::Dropped);
+    scene.0.requests[1].decided = Some((at(2000), Reuse));
+    lost(&scene.check(), Cause::Avoidable);
+}
+
+#[test]
+fn who_stood_still_while_it_sent_is_not_excused_by_what_came_meanwhile() {
+    let mut scene = sent();
+    scene.kill(1700, 1);
+    scene.write(1590, 2, 2, 4, ((1, 0), InFlight, TOKEN));
+    scene.exchange(1600, 2, 1, TOKEN, Some(Reuse));
+    scene.0.entries.retain(|entry| (entry.at, &entry.what) != (at(1600), &What::Sending { n: 1 }));
+    scene.stop(1601, 1990, 2);
+    scene.tell(2000, 2, What::Sending { n: 1 });
+    let again = &mut scene.0.requests[1];
+    (again.arrived, again.decided) = (at(2001), Some((at(2002), Reuse)));
+    lost(&scene.check(), Cause::Avoidable);
+}
+
+#[test]
+fn a_family_ends_once() {
+    let mut scene = again(sent(), 4000);
+    scene.exchange(4100, 2, 2, TOKEN, Some(Reuse));
+    assert_eq!(scene.check().losses.values().sum::<u64>(), 1);
 }

@@ -1,6 +1,8 @@
 //! Histories that break one rule each, and those that break none.
 
 mod calls;
+mod control;
+mod deaths;
 mod losses;
 mod presented;
 mod servers;
@@ -18,8 +20,8 @@ use crate::request::{Decision, Request};
 use crate::run::Outcome;
 use crate::time::At;
 
-use Decision::{Issued, Reuse};
-use State::{Idle, InFlight};
+use Decision::{Issued, Refused, Reuse};
+use State::{Dead, Idle, InFlight};
 
 const TOKEN: u64 = 100;
 const FAMILY: u64 = 7;
@@ -36,7 +38,7 @@ impl Scene {
         let mut scene = Self(Outcome {
             entries: Vec::new(),
             requests: Vec::new(),
-            servers: 0,
+            places: 0,
             last: vec![(0, Ok(None))],
             kills: 0,
             stops: 0,
@@ -98,7 +100,14 @@ impl Scene {
             presented: Mark(presented),
             family: Some(FAMILY),
             decided: decision.map(|decision| (at(ms + 20), decision)),
+            answered: None,
         });
+    }
+
+    /// The answer to the last exchange went out whole.
+    fn answered(&mut self, ms: u64) {
+        let last = self.0.requests.last_mut().expect("there was an exchange");
+        last.answered = Some(at(ms));
     }
 
     fn exchanged(&mut self, ms: u64, process: u32, n: u64, end: ExchangeEnd) {
@@ -114,10 +123,14 @@ impl Scene {
         self.tell(to, process, What::Continued);
     }
 
-    fn check(mut self) -> Findings {
+    fn check(self) -> Findings {
+        check(&self.ended(), true)
+    }
+
+    fn ended(mut self) -> Outcome {
         self.tell(60_000, 9, What::Ready);
         self.0.entries.sort_by_key(|entry| entry.at);
-        check(&self.0, true)
+        self.0
     }
 
     fn rules(self) -> Vec<Rule> {

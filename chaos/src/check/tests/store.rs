@@ -46,3 +46,37 @@ fn an_old_record_that_is_read_is_found() {
         assert_eq!(scene.rules(), [], "it began before the write was acknowledged");
     }
 }
+
+#[test]
+fn what_a_denied_swap_shows_is_a_look_too() {
+    let denied = |began: u64, current: Option<u64>| {
+        let mut scene = refreshed();
+        scene.begin(began, 2, 99, 5, ((1, 0), Idle, TOKEN));
+        scene.end(began + 5, 2, 5, SwapEnd::Lost { current: current.map(Mark) });
+        scene.rules()
+    };
+    assert_eq!(denied(1100, Some(3)), []);
+    assert_eq!(denied(1100, Some(2)), [Rule::StaleRead]);
+    assert_eq!(denied(1100, None), [Rule::StaleRead]);
+    assert_eq!(denied(1020, Some(2)), [], "it began before the write was acknowledged");
+    assert_eq!(denied(1100, Some(77)), [Rule::Torn], "nobody wrote it");
+    let mut scene = refreshed();
+    scene.begin(1100, 2, 99, 5, ((1, 0), Idle, TOKEN));
+    scene.end(1105, 2, 5, SwapEnd::Failed { kind: "Corrupt".to_owned() });
+    assert_eq!(scene.rules(), [Rule::Torn]);
+}
+
+#[test]
+fn a_swap_that_is_denied_for_no_reason_is_found() {
+    let mut scene = refreshed();
+    scene.begin(1100, 2, 3, 5, ((1, 1), InFlight, 101));
+    scene.end(1105, 2, 5, SwapEnd::Lost { current: Some(Mark(3)) });
+    assert_eq!(scene.rules(), [Rule::FalseDenial], "it expected this record");
+    let mut scene = refreshed();
+    scene.begin(1100, 2, 3, 5, ((1, 1), InFlight, 101));
+    scene.end(1105, 2, 5, SwapEnd::Lost { current: Some(Mark(6)) });
+    scene.begin(1102, 1, 5, 6, ((1, 1), Idle, 101));
+    scene.end(1104, 1, 6, SwapEnd::Won);
+    scene.last(6);
+    assert_eq!(scene.rules(), [Rule::FalseDenial], "it was replaced");
+}

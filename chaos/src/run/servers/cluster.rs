@@ -1,5 +1,6 @@
 //! A cluster of three masters, each with a replica.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use crate::history::Out;
 use crate::server_fault::ServerFault;
 use crate::time::At;
 
-use super::{Effect, LAG, LOOK, Place, follows, is_master, pause, rights, until};
+use super::{Effect, LAG, Place, follows, is_master, pause, rights, until};
 
-/// A replica has its master's place within this time, or not at all.
+/// A replica has its master's place within this time, or gives up and is asked again.
 const HANDOVER: Duration = Duration::from_secs(6);
 
 pub(super) struct Nodes {
@@ -32,6 +33,19 @@ impl Nodes {
     fn of_role(&self, master: bool) -> Vec<usize> {
         let nodes = (0..self.nodes.len()).filter(|node| is_master(&self.nodes[*node]) == master);
         nodes.collect()
+    }
+
+    /// Has a replica take its master's place.
+    fn hand_over(&self, heir: usize) {
+        let asked = Cell::new(At(0));
+        until("a replica has taken the place of its master", || {
+            if At::now().since(asked.get()) > HANDOVER {
+                asked.set(At::now());
+                let _: Option<String> = self.nodes[heir].try_ask(&["CLUSTER", "FAILOVER"]);
+            }
+            is_master(&self.nodes[heir])
+        });
+        until("a master and its replica have changed places", || self.of_role(true).len() == 3);
     }
 
     /// Waits until the slots of the node that is gone have another master.
@@ -62,17 +76,14 @@ impl Place for Nodes {
         let out = |from: At| Some(Out { host: None, from, until: At::now() });
         if fault == ServerFault::Handover {
             let replicas = self.of_role(false);
-            let replica = &self.nodes[replicas[dice.usize(..replicas.len())]];
-            let _: Option<String> = replica.try_ask(&["CLUSTER", "FAILOVER"]);
-            // One that was given up is asked for by the next fault of this kind.
-            let late = At::now().after(HANDOVER);
-            while !is_master(replica) && At::now() < late {
-                std::thread::sleep(LOOK);
-            }
-            until("a master and its replica have changed places", || self.of_role(true).len() == 3);
-            self.masters = self.of_role(true);
-            // The master stands still until its replica has all.
-            return Effect { out: out(from), lost_since: None };
+            let heir = replicas[dice.usize(..replicas.len())];
+            self.hand_over(heir);
+            let masters = self.of_role(true);
+            let before = std::mem::replace(&mut self.masters, masters);
+            // The master stands still until its replica has all; one that nobody asked does not.
+            let unasked =
+                self.masters.iter().any(|master| *master != heir && !before.contains(master));
+            return Effect { out: out(from), lost_since: unasked.then_some(since) };
         }
         let masters = self.of_role(true);
         let victim = masters[dice.usize(..masters.len())];

@@ -68,10 +68,10 @@ pub(super) fn prepare(store: Store, directory: &Path) -> std::io::Result<()> {
 
 /// All places, each with a thread that disturbs it.
 pub(super) struct Servers {
-    threads: Vec<JoinHandle<Box<dyn Place>>>,
+    threads: Vec<JoinHandle<Watched>>,
     calm: Arc<AtomicBool>,
     /// All that is left, once it is calm.
-    places: Vec<Box<dyn Place>>,
+    places: Vec<Watched>,
     urls: Vec<Vec<String>>,
     /// What can be done, and to which place.
     pub(super) faults: Vec<(u32, ServerFault)>,
@@ -100,8 +100,9 @@ impl Servers {
             .zip(places)
             .map(|(number, place)| {
                 let dice = fastrand::Rng::with_seed(seed.wrapping_add(u64::from(number) + 2));
-                let (to, calm) = (to.clone(), Arc::clone(&calm));
-                thread::spawn(move || disturb(number, place, dice, &to, &calm))
+                let calm = Arc::clone(&calm);
+                let watched = Watched { number, place, sane: At::now(), to: to.clone() };
+                thread::spawn(move || watched.disturb(dice, &calm))
             })
             .collect();
         Self { threads, calm, places: Vec::new(), urls, faults }
@@ -113,8 +114,8 @@ impl Servers {
     }
 
     /// How many places there are.
-    pub(super) fn places(&self) -> usize {
-        self.urls.len()
+    pub(super) fn places(&self) -> u32 {
+        u32::try_from(self.urls.len()).unwrap_or(u32::MAX)
     }
 
     /// Where a host finds each place. Beyond the last host is the run itself.
@@ -144,55 +145,78 @@ impl Servers {
         }
     }
 
+    /// Tells what has happened since it became calm: a busy machine asks nobody.
+    pub(super) fn look_again(&mut self) -> Result<(), String> {
+        let look = |mut watched: Watched| {
+            // A server that never gets there ends a thread, and not the run.
+            thread::spawn(move || {
+                watched.look();
+                watched
+            })
+        };
+        self.threads = self.places.drain(..).map(look).collect();
+        self.join()
+    }
+
     /// Whether servers did not do what they were told, of which the thread's panic has told.
     pub(super) fn have_failed(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
     }
 }
 
-/// One fault after the other, each as often as the others.
-fn disturb(
+/// A place, and who hears of what befalls it.
+struct Watched {
     number: u32,
-    mut place: Box<dyn Place>,
-    mut dice: fastrand::Rng,
-    to: &Sender<Message>,
-    calm: &AtomicBool,
-) -> Box<dyn Place> {
-    let mut faults: Vec<ServerFault> = Vec::new();
-    let tell = |began: At, fault: ServerFault, Effect { out, lost_since }| {
-        let injected = Injected { place: number, fault, began, out, lost_since };
+    place: Box<dyn Place>,
+    /// When it was last seen to be as it should be.
+    sane: At,
+    to: Sender<Message>,
+}
+
+impl Watched {
+    /// One fault after the other, each as often as the others.
+    fn disturb(mut self, mut dice: fastrand::Rng, calm: &AtomicBool) -> Self {
+        let mut faults: Vec<ServerFault> = Vec::new();
+        loop {
+            let next = At::now().after(Duration::from_millis(dice.u64(QUIET)));
+            while At::now() < next {
+                if calm.load(Ordering::Relaxed) {
+                    return self;
+                }
+                self.look();
+                thread::sleep(WATCH);
+            }
+            if faults.is_empty() {
+                faults = self.place.faults().to_vec();
+                dice.shuffle(&mut faults);
+            }
+            let Some(fault) = faults.pop() else { return self };
+            let began = At::now();
+            let effect = self.place.inject(fault, &mut dice);
+            self.sane = At::now();
+            self.tell(began, fault, effect);
+            self.place.mend();
+        }
+    }
+
+    /// Tells if another master is there that nobody asked for.
+    fn look(&mut self) {
+        let looked = At::now();
+        if self.place.has_moved() {
+            let lost_since = Some(self.sane.before(LAG));
+            let out = Some(Out { host: None, from: self.sane, until: At::now() });
+            self.tell(self.sane, ServerFault::Unasked, Effect { out, lost_since });
+            self.place.mend();
+        }
+        self.sane = looked;
+    }
+
+    fn tell(&self, began: At, fault: ServerFault, Effect { out, lost_since }: Effect) {
+        let injected = Injected { place: self.number, fault, began, out, lost_since };
         let entry =
             Entry { at: At::now(), process: 0, grant: None, what: What::Injected(injected) };
         // The run may be over.
-        let _ = to.send(Message::Told(entry));
-    };
-    let mut sane = At::now();
-    loop {
-        let next = At::now().after(Duration::from_millis(dice.u64(QUIET)));
-        while At::now() < next {
-            if calm.load(Ordering::Relaxed) {
-                return place;
-            }
-            let looked = At::now();
-            if place.has_moved() {
-                let lost_since = Some(sane.before(LAG));
-                let out = Some(Out { host: None, from: sane, until: At::now() });
-                tell(sane, ServerFault::Unasked, Effect { out, lost_since });
-                place.mend();
-            }
-            sane = looked;
-            thread::sleep(WATCH);
-        }
-        if faults.is_empty() {
-            faults = place.faults().to_vec();
-            dice.shuffle(&mut faults);
-        }
-        let Some(fault) = faults.pop() else { return place };
-        let began = At::now();
-        let effect = place.inject(fault, &mut dice);
-        sane = At::now();
-        tell(began, fault, effect);
-        place.mend();
+        let _ = self.to.send(Message::Told(entry));
     }
 }
 
@@ -210,12 +234,20 @@ fn until(what: &str, so: impl Fn() -> bool) {
 }
 
 fn is_master(server: &Server) -> bool {
-    let info: Option<String> = server.try_ask(&["INFO", "replication"]);
-    info.is_some_and(|info| info.contains("role:master"))
+    says(server, &["role:master"])
+}
+
+/// Whether it takes no writes: not so where it does not answer, for it may take some a moment later.
+fn is_replica(server: &Server) -> bool {
+    says(server, &["role:slave"])
 }
 
 /// Whether it follows a master and has caught up.
 fn follows(server: &Server) -> bool {
+    says(server, &["role:slave", "master_link_status:up"])
+}
+
+fn says(server: &Server, words: &[&str]) -> bool {
     let info: Option<String> = server.try_ask(&["INFO", "replication"]);
-    info.is_some_and(|info| info.contains("role:slave") && info.contains("master_link_status:up"))
+    info.is_some_and(|info| words.iter().all(|word| info.contains(word)))
 }

@@ -44,12 +44,12 @@ pub(super) fn login(host: u32) -> String {
 
 /// Ends all that a user does, and takes it what it may do.
 pub(super) fn revoke(server: &Server, user: &str) {
-    let _: Option<String> = server.try_ask(&["ACL", "SETUSER", user, "off"]);
-    let _: Option<u32> = server.try_ask(&["CLIENT", "KILL", "USER", user]);
+    let () = server.ask(&["ACL", "SETUSER", user, "off"]);
+    let _: u32 = server.ask(&["CLIENT", "KILL", "USER", user]);
 }
 
 pub(super) fn give_back(server: &Server, user: &str) {
-    let _: Option<String> = server.try_ask(&["ACL", "SETUSER", user, "on"]);
+    let () = server.ask(&["ACL", "SETUSER", user, "on"]);
 }
 
 fn file(directory: &Path) -> PathBuf {

@@ -10,7 +10,7 @@ use crate::history::Out;
 use crate::server_fault::ServerFault;
 use crate::time::At;
 
-use super::{Effect, LAG, Place, follows, is_master, pause, rights, until};
+use super::{Effect, LAG, Place, follows, is_master, is_replica, pause, rights, until};
 
 const WATCH: Watch = Watch { quorum: 2, down_after: 700, failover_timeout: 1500 };
 
@@ -29,9 +29,9 @@ impl Sentinels {
             replica.follow(&servers[0]);
         }
         let sentinels = (0..3).map(|_| Server::sentinel(&servers[0], WATCH, &[])).collect();
-        let place = Self { servers, sentinels, master: 0 };
-        place.until_all_know_all();
-        place
+        let all = Self { servers, sentinels, master: 0 };
+        all.until_all_know_all();
+        all
     }
 
     fn until_all_know_all(&self) {
@@ -85,13 +85,13 @@ impl Sentinels {
     fn demote(&self, former: usize) {
         until("the old master is a replica", || {
             self.make_replica(former, self.master);
-            !is_master(&self.servers[former])
+            is_replica(&self.servers[former])
         });
     }
 
-    fn make_replica(&self, place: usize, master: usize) {
+    fn make_replica(&self, server: usize, master: usize) {
         let port = self.servers[master].port().to_string();
-        let _: Option<String> = self.servers[place].try_ask(&["REPLICAOF", "127.0.0.1", &port]);
+        let _: Option<String> = self.servers[server].try_ask(&["REPLICAOF", "127.0.0.1", &port]);
     }
 }
 
@@ -158,10 +158,10 @@ impl Place for Sentinels {
         }
         until("the replicas follow the master that the Sentinels name", || {
             let Some(master) = self.named() else { return false };
-            (0..self.servers.len()).filter(|place| *place != master).all(|place| {
-                let follows = follows(&self.servers[place]);
+            (0..self.servers.len()).filter(|server| *server != master).all(|server| {
+                let follows = follows(&self.servers[server]);
                 if !follows {
-                    self.make_replica(place, master);
+                    self.make_replica(server, master);
                 }
                 follows
             })

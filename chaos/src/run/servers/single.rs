@@ -31,7 +31,7 @@ impl Single {
     }
 
     fn set(&self, name: &str, value: &str) {
-        let _: Option<String> = self.server.try_ask(&["CONFIG", "SET", name, value]);
+        let () = self.server.ask(&["CONFIG", "SET", name, value]);
     }
 
     /// Puts a copy of the data, or nothing, in the place of what is there.
@@ -110,7 +110,7 @@ impl Place for Single {
             }
             ServerFault::ConnectionsCut => {
                 for kind in ["normal", "pubsub"] {
-                    let _: Option<u32> = self.server.try_ask(&["CLIENT", "KILL", "TYPE", kind]);
+                    let _: u32 = self.server.ask(&["CLIENT", "KILL", "TYPE", kind]);
                 }
                 Effect::default()
             }
