@@ -3,12 +3,12 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener as PortFinder};
-use std::process::{Child, Command, Stdio};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use benches::table;
+use redis_servers::Server;
 use token_core::store::{StoreKey, TokenStore};
 use token_core::{RefreshError, Refresher, Spends, TokenKey, TokenManager, TokenSet};
 use token_store_redis::RedisStore;
@@ -42,10 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let server = Server::start().await?;
-    let wire = delayed(server.port).await?;
+    let server = Server::start();
+    let wire = delayed(server.port()).await?;
     let trip = round_trip(&RedisStore::open(format!("redis://127.0.0.1:{wire}")).await?).await?;
-    server.user("silent", SILENT).await?;
+    let words: Vec<&str> = "ACL SETUSER silent".split(' ').chain(SILENT.split(' ')).collect();
+    let () = server.ask(&words);
     let mut rows = vec![vec![
         "a round trip".to_owned(),
         table::time(trip),
@@ -156,42 +157,6 @@ impl Refresher for Tokens {
 
     fn spends(&self, _: Option<&TokenSet>) -> Spends {
         Spends::RefreshToken
-    }
-}
-
-/// A `redis-server` that keeps nothing, and is gone with this.
-struct Server {
-    port: u16,
-    process: Child,
-}
-
-impl Server {
-    async fn start() -> Result<Self, Box<dyn Error>> {
-        let port = PortFinder::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
-        let process = command.stdout(Stdio::null()).spawn()?;
-        let server = Self { port, process };
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_err() {
-            sleep(Duration::from_millis(5)).await;
-        }
-        Ok(server)
-    }
-
-    /// Makes a user with these rights.
-    async fn user(&self, name: &str, rights: &str) -> io::Result<()> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await?;
-        stream.write_all(format!("ACL SETUSER {name} {rights}\r\n").as_bytes()).await?;
-        let mut answer = [0; 64];
-        let read = stream.read(&mut answer).await?;
-        assert_eq!(&answer[..read], b"+OK\r\n");
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = (self.process.kill(), self.process.wait());
     }
 }
 
