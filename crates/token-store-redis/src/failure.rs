@@ -4,7 +4,7 @@
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use token_core::store::{StoreError, StoreErrorKind, StoreKey};
 
-use crate::link::Trouble;
+use crate::link::{Trouble, is_a_replicas};
 use crate::record::{FORMAT, Unreadable};
 use crate::server::REPLICA;
 
@@ -176,9 +176,7 @@ fn refused(error: &RedisError) -> String {
         {
             denied(&quoted)
         }
-        (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
-            format!("will not do: {REPLICA}")
-        }
+        _ if is_a_replicas(error) => format!("will not do: {REPLICA}"),
         (ErrorKind::Server(ServerErrorKind::MasterDown), _) => {
             "is a replica that has lost its master: use the master's address, or wait for the failover".to_owned()
         }
@@ -271,6 +269,16 @@ mod tests {
         ] {
             let told = said("ERR", detail);
             assert!(told.contains("denies a right") && told.contains("`ACL SETUSER`"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_replica_is_known_by_what_any_version_says() {
+        let detail = "Can not run script with write flag on readonly replica";
+        for code in ["ERR", "READONLY"] {
+            assert!(said(code, detail).contains("it is a replica"), "{}", said(code, detail));
+            let error = redis::make_extension_error(code.to_owned(), Some(detail.to_owned()));
+            assert!(crate::link::is_about_the_server(&error), "{error}");
         }
     }
 

@@ -335,13 +335,22 @@ fn is_answer(error: &RedisError) -> bool {
 
 /// Whether another connection may lead to a server that says something else. A former master has no replicas.
 pub(crate) fn is_about_the_server(error: &RedisError) -> bool {
-    matches!(
+    let has_lost_its_place = matches!(
         error.kind(),
         ErrorKind::Server(
-            ServerErrorKind::ReadOnly
-                | ServerErrorKind::MasterDown
+            ServerErrorKind::MasterDown
                 | ServerErrorKind::BusyLoading
                 | ServerErrorKind::ClusterDown
         )
-    ) || matches!(error.code(), Some("NOAUTH" | "NOREPLICAS"))
+    );
+    has_lost_its_place
+        || is_a_replicas(error)
+        || matches!(error.code(), Some("NOAUTH" | "NOREPLICAS"))
+}
+
+/// Whether a server that follows another one takes no writes.
+pub(crate) fn is_a_replicas(error: &RedisError) -> bool {
+    // Redis 7.0.0 says it of a script, and without the code.
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || error.detail().is_some_and(|detail| detail.contains("on readonly replica"))
 }

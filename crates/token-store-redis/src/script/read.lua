@@ -1,5 +1,5 @@
-#!lua flags=no-writes
--- KEYS[1]: the record.
+#!lua flags=no-writes,allow-oom
+-- KEYS[1]: the record. The second flag is for Redis 7.0.0, which otherwise reads nothing at `maxmemory`.
 -- Answers: whether there is a key, its five fields, the server's history, its role, how many
 -- replicas are online.
 local found = redis.call('HMGET', KEYS[1], 'f', 'k', 'v', 'b', 'r')
