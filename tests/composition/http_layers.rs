@@ -11,6 +11,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use integration_tests::{Gate, Gated, Kit, soon};
 use token_core::TokenManager;
+use tokio::time::timeout;
 use tower::timeout::TimeoutLayer;
 use tower::timeout::error::Elapsed;
 use tower::{Layer, ServiceBuilder, ServiceExt};
@@ -23,8 +24,11 @@ use tower_http::timeout::TimeoutLayer as StatusTimeoutLayer;
 
 use crate::support::{Echo, Whole, http1, pattern};
 
-/// Long enough for nothing to happen in it by chance, since what it waits for never comes.
+/// What it waits for never comes.
 const SHORT: Duration = Duration::from_millis(100);
+
+/// Long enough for a request to arrive in it.
+const LONG: Duration = Duration::from_secs(2);
 
 fn request(kit: &Kit) -> Request<Whole> {
     Request::post(kit.server.api_url()).body(Full::new(pattern(1000))).expect("a request")
@@ -46,18 +50,27 @@ async fn a_timeout_above_drops_its_caller_and_not_the_renewal() {
         let (kit, gate) = (Kit::start(), Gate::closed());
         let tokens = gated(&kit, &gate, refused);
         let client = kit.layer(&tokens).layer(http1());
-        if with_status {
-            let service = ServiceBuilder::new()
-                .layer(StatusTimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SHORT))
-                .layer(MapResponseBodyLayer::new(Body::new))
-                .service(client.clone());
-            assert_eq!(soon(service.oneshot(request(&kit))).await.unwrap().status(), 408);
-        } else {
-            let service = TimeoutLayer::new(SHORT).layer(client.clone());
-            let error = soon(service.oneshot(request(&kit))).await.unwrap_err();
-            assert!(error.is::<Elapsed>(), "{error}");
+        // Nothing arrives at the gate where the time was too short for the refusal.
+        let mut limit = SHORT;
+        loop {
+            if with_status {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                let service = ServiceBuilder::new()
+                    .layer(StatusTimeoutLayer::with_status_code(status, limit))
+                    .layer(MapResponseBodyLayer::new(Body::new))
+                    .service(client.clone());
+                assert_eq!(soon(service.oneshot(request(&kit))).await.unwrap().status(), status);
+            } else {
+                let service = TimeoutLayer::new(limit).layer(client.clone());
+                let error = soon(service.oneshot(request(&kit))).await.unwrap_err();
+                assert!(error.is::<Elapsed>(), "{error}");
+            }
+            if timeout(limit, gate.arrivals(1)).await.is_ok() {
+                break;
+            }
+            limit *= 2;
+            assert!(limit < Duration::from_secs(60), "no renewal begins");
         }
-        gate.arrivals(1).await;
         gate.open();
         assert_eq!(soon(client.oneshot(request(&kit))).await.unwrap().status(), 200);
         assert_eq!(kit.token_requests(), 1);
@@ -66,18 +79,17 @@ async fn a_timeout_above_drops_its_caller_and_not_the_renewal() {
 
 #[tokio::test]
 async fn a_timeout_below_does_not_count_the_wait_for_a_token() {
-    const LIMIT: Duration = Duration::from_secs(2);
     let (kit, gate) = (Kit::start(), Gate::closed());
     let tokens = gated(&kit, &gate, true);
-    let service = ServiceBuilder::new().layer(kit.layer(&tokens)).timeout(LIMIT).service(http1());
+    let service = ServiceBuilder::new().layer(kit.layer(&tokens)).timeout(LONG).service(http1());
     let begun = Instant::now();
     let answer = tokio::spawn(service.oneshot(request(&kit)));
     gate.arrivals(1).await;
     // Real time: the timeout has no other.
-    tokio::time::sleep(LIMIT + SHORT).await;
+    tokio::time::sleep(LONG + SHORT).await;
     gate.open();
     assert_eq!(soon(answer).await.unwrap().unwrap().status(), 200);
-    assert!(begun.elapsed() > LIMIT);
+    assert!(begun.elapsed() > LONG);
 }
 
 #[tokio::test]
@@ -86,12 +98,12 @@ async fn what_a_timeout_below_answers_is_the_callers() {
     let tokens = kit.manager().build().unwrap();
     tokens.ready().await.unwrap();
     kit.server.api_delay(Duration::from_secs(3600));
-    let service = ServiceBuilder::new().layer(kit.layer(&tokens)).timeout(SHORT).service(http1());
+    let service = ServiceBuilder::new().layer(kit.layer(&tokens)).timeout(LONG).service(http1());
     let error = soon(service.oneshot(request(&kit))).await.unwrap_err();
     assert!(error.is::<Elapsed>(), "{error}");
     let service = ServiceBuilder::new()
         .layer(kit.layer(&tokens))
-        .layer(StatusTimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, SHORT))
+        .layer(StatusTimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONG))
         .layer(MapResponseBodyLayer::new(Body::new))
         .service(http1());
     assert_eq!(soon(service.oneshot(request(&kit))).await.unwrap().status(), 504);

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, FromRedisValue};
@@ -20,8 +21,9 @@ mod sentinel;
 pub use self::cluster::Cluster;
 pub use self::sentinel::Watch;
 
-/// How long a server may take to begin, or to do what was asked, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to begin, or to do what was asked, on a busy machine. A Sentinel that was late itself does nothing
+/// for half a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Ends with its standard input, so also with a test that is killed.
 const UNTIL_ORPHANED: &str = r#"command -v "$1" > /dev/null || exit; "$@" & server=$!; echo $server; read -r _; kill -9 $server; wait"#;
@@ -254,10 +256,21 @@ pub fn url(port: u16, password: Option<&str>) -> String {
     format!("redis://{login}127.0.0.1:{port}")
 }
 
-/// A port that nobody used a moment ago.
+/// A port that nobody uses, and that the system gives to nobody who asks for any: those are from 32,768 on. It is this process's
+/// own also while nothing listens there, such as between the end of a server and its next start.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 20_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Far from those of other processes.
+    let mine = std::process::id().wrapping_mul(97);
+    loop {
+        let port = FIRST + mine.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let port = u16::try_from(port).expect("they are fewer than 65,536");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn command(words: &[&str]) -> redis::Cmd {

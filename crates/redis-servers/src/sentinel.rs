@@ -18,7 +18,8 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { quorum: 1, down_after: 500, failover_timeout: 3000 }
+        // A machine that is busy stands still for a second now and then.
+        Self { quorum: 1, down_after: 5000, failover_timeout: 60_000 }
     }
 }
 

@@ -27,6 +27,11 @@ impl Faults {
     }
 }
 
+/// Held to start a process, and shared by who needs a lock to end with its file: until it runs its own program, a new process has
+/// this one's open files, and with them their locks.
+#[cfg(unix)]
+static STARTING: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
 fn key() -> StoreKey {
     StoreKey::from(&TokenKey::new("grant").unwrap())
 }

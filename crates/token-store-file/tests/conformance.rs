@@ -36,7 +36,7 @@ fn hundreds_of_kills_lose_nothing() {
     let start = std::time::Instant::now();
     let weathered = runtime.block_on(Storm::new(300).run(&files)).unwrap();
     println!("{weathered:?} in {:?}", start.elapsed());
-    assert!(weathered.won > 300, "{weathered:?}");
+    assert!(weathered.won >= 300, "{weathered:?}");
     drop(files.open());
     drop(files.open());
     let left = std::fs::read_dir(files.place()).unwrap().count();

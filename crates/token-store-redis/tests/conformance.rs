@@ -44,7 +44,7 @@ fn hundreds_of_kills_lose_nothing() {
     let redis = Redis::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let weathered = runtime.block_on(Storm::new(300).run(&redis)).unwrap();
-    assert!(weathered.won > 300, "{weathered:?}");
+    assert!(weathered.won >= 300, "{weathered:?}");
 }
 
 struct Redis {

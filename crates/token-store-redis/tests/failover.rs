@@ -14,7 +14,7 @@ use support::proxy::Proxy;
 use support::{Server, free_port, fresh, grant};
 
 async fn open(server: &Server) -> RedisStore {
-    RedisStore::open(server.url()).await.unwrap()
+    support::patient(server.url()).open().await.unwrap()
 }
 
 async fn write(store: &RedisStore, expect: Expect, new: &Versioned) -> Result<Swap, StoreError> {
@@ -241,6 +241,8 @@ impl Handover {
         let direct = RedisStore::builder(master.url()).replicas(0).open().await.unwrap();
         put(&direct, Some(&common), &former).await;
         proxy.lead_to(replica.port());
+        // A connection that was made less than 100 ms ago is not left.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         Self { proxy, store, common, former, _servers: [master, replica, successor] }
     }
 }

@@ -29,7 +29,7 @@ fn host(server: &Server) -> String {
 }
 
 async fn open(sentinel: &Server) -> RedisStore {
-    RedisStore::open(url(&host(sentinel))).await.unwrap()
+    support::patient(url(&host(sentinel))).open().await.unwrap()
 }
 
 async fn write(store: &RedisStore, expect: Expect, new: &Versioned) -> Result<Swap, StoreError> {

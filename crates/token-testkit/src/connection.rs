@@ -56,10 +56,12 @@ pub(crate) async fn serve(
     let builder = auto::Builder::new(TokioExecutor::new());
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
+        // In this order: a request that comes after the doors were closed is not served.
+        biased;
+        Ok(()) = closing.changed() => {}
+        () = close.notified() => return,
         // Its only errors are those of a client that left or does not speak HTTP.
         _ = connection.as_mut() => return,
-        () = close.notified() => return,
-        Ok(()) = closing.changed() => {}
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {

@@ -23,7 +23,8 @@ pub(super) struct Nodes {
 impl Nodes {
     pub(super) fn start(directory: &Path) -> Self {
         let options = rights::options(directory);
-        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let options = options.iter().map(String::as_str);
+        let options: Vec<&str> = options.chain(["--cluster-node-timeout", "1000"]).collect();
         let cluster = Cluster::with(true, &options);
         let nodes = cluster.masters.into_iter().chain(cluster.replicas).collect();
         Self { nodes, masters: vec![0, 1, 2] }

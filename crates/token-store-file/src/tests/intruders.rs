@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use token_core::store::{Durability, Expect, StoreError, StoreErrorKind, TokenStore};
 
-use super::{key, record};
+use super::{STARTING, key, record};
 use crate::FileStore;
 use crate::file_name::FileName;
 
@@ -77,8 +77,10 @@ async fn a_pipe_in_the_place_of_a_record_is_refused_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (store, path) = written(directory.path()).await;
     fs::remove_file(&path).unwrap();
+    let starting = STARTING.write().await;
     let made =
         std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap();
+    drop(starting);
     assert!(made.success());
     assert_eq!(both_fail(&store).await.kind(), StoreErrorKind::Insecure);
 }

@@ -59,6 +59,8 @@ async fn a_lock_whose_file_was_removed_is_not_taken_for_held() {
 
 #[tokio::test]
 async fn a_store_that_is_dropped_is_dead_at_once_and_its_file_goes_with_its_last_record() {
+    #[cfg(unix)]
+    let _no_process_starts = super::STARTING.read().await;
     let place = tempfile::tempdir().unwrap();
     let signs = || {
         let names = fs::read_dir(place.path()).unwrap();

@@ -35,7 +35,7 @@ impl Site {
     ///
     /// The settle barrier is (1 s + `exchange_deadline` + `server_drain`) × 1.1: once for a seed, and once after each fall-back.
     pub(crate) async fn service(&self, url: &str) -> TokenManager {
-        self.build(url, self.endpoint(), Duration::from_millis(500)).await
+        self.build(url, self.endpoint(), Duration::from_secs(2)).await
     }
 
     /// One that waits ten seconds behind the barrier: who knows more is there before.

@@ -4,9 +4,12 @@
 
 pub(crate) mod proxy;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use token_core::TokenKey;
 use token_core::store::{Stamp, StoreKey, Versioned};
+use token_store_redis::{Builder, RedisStore};
 
 pub(crate) use redis_servers::{Server, free_port, url};
 
@@ -16,6 +19,12 @@ pub(crate) mod cluster {
 
 pub(crate) fn grant(name: &str) -> StoreKey {
     StoreKey::from(&TokenKey::new(name).unwrap())
+}
+
+/// A store that waits for a server on a machine that stands still for a while, as its own limits do not.
+pub(crate) fn patient(url: impl AsRef<str>) -> Builder {
+    let time = Duration::from_secs(60);
+    RedisStore::builder(url).connect_timeout(time).answer_timeout(time)
 }
 
 /// A new record.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use token_core::store::{Expect, Liveness, Stamp, StoreKey, TokenStore, Versioned};
 
-use super::process::{Told, Writer};
+use super::process::{Told, Writer, won};
 use super::record::{expect, fresh, is_whole, key, load, swap, win};
 use super::{Checked, Subject, Verdict, Violation, demand};
 
@@ -54,7 +54,7 @@ pub async fn c10_what_was_won_survives_a_kill<S: Subject>(subject: &S) -> Verdic
             None => again()?,
         };
         let writer = Writer::start(next, true, "c10")?;
-        writer.until(|told| told.iter().any(|told| matches!(told, Told::Won(..)))).await?;
+        writer.until(|told| won(told) > 0).await?;
         let (told, _) = writer.kill();
         let found = load(&store, &key).await?;
         let won = told.iter().find_map(|told| match told {
@@ -94,7 +94,7 @@ pub async fn c12_only_the_dead_are_dead<S: Subject>(subject: &S) -> Verdict {
         return Ok(Checked::Without("dead processes: the records do not outlive the process"));
     };
     let writer = Writer::start(command, true, "c12")?;
-    writer.until(|told| told.iter().any(|told| matches!(told, Told::Won(..)))).await?;
+    writer.until(|told| won(told) > 0).await?;
     let Some(record) = load(&other, &key).await? else {
         return Err(Violation::new("the record is gone"));
     };
@@ -142,7 +142,7 @@ pub struct Weathered {
 }
 
 impl Storm {
-    /// So many kills, of four processes at a time.
+    /// So many kills, of four processes at a time, and at least as many writes.
     pub const fn new(kills: usize) -> Self {
         Self { kills, processes: 4 }
     }
@@ -167,7 +167,9 @@ impl Storm {
         }
         for kill in 0..self.kills {
             let writer = writers.remove(fastrand::usize(..writers.len()));
-            writer.until(|told| !told.is_empty()).await?;
+            let others = || won(&told) + writers.iter().map(Writer::won).sum::<usize>();
+            // However slow its disk is, there is something to lose.
+            writer.until(|told| !told.is_empty() && won(told) + others() > kill).await?;
             tokio::time::sleep(Duration::from_micros(fastrand::u64(..20_000))).await;
             told.extend(writer.kill().0);
             if kill + self.processes < self.kills {

@@ -98,6 +98,11 @@ pub(super) enum Told {
     Won(Option<Stamp>, Stamp),
 }
 
+/// How many writes were acknowledged.
+pub(super) fn won(told: &[Told]) -> usize {
+    told.iter().filter(|told| matches!(told, Told::Won(..))).count()
+}
+
 #[derive(Default)]
 struct Log {
     told: Vec<Told>,
@@ -152,6 +157,11 @@ impl Writer {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         Ok(())
+    }
+
+    /// How many of its writes were acknowledged.
+    pub(super) fn won(&self) -> usize {
+        won(&self.log().told)
     }
 
     /// Kills it as `kill -9` does, and returns all that it told and which operations failed.

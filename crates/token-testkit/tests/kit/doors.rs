@@ -1,6 +1,6 @@
-use std::{io::ErrorKind, time::Duration};
+use std::io::ErrorKind;
 
-use token_testkit::{DEFAULT_CLIENT_ID, Fault};
+use token_testkit::{DEFAULT_CLIENT_ID, Stage};
 
 use crate::{
     raw,
@@ -33,14 +33,15 @@ async fn a_request_in_progress_is_answered_before_its_connection_closes() {
     for caller in [Caller::http1(), Caller::http2()] {
         let server = start();
         let login = server.sign_in(DEFAULT_CLIENT_ID);
-        server.script([Fault::delay_before(Duration::from_millis(100))]);
+        let held = server.hold(Stage::Received);
         let url = server.token_url();
         let waiting = {
             let (caller, login) = (caller.clone(), login.clone());
             tokio::spawn(async move { caller.refresh_at(&url, login.refresh_token()).await })
         };
-        soon(server.token_requests_seen(1)).await;
+        let held = soon(held).await.unwrap();
         server.refuse_connections().unwrap();
+        drop(held);
         assert_eq!(soon(waiting).await.unwrap().unwrap().status, 200);
         assert!(caller.try_refresh(&server, login.refresh_token()).await.is_none());
     }

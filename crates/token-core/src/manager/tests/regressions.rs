@@ -167,7 +167,7 @@ fn a_login_during_a_refresh_ends_the_wait_for_its_unknown_outcome() {
 #[test]
 fn a_runtime_with_a_stale_token_can_be_shut_down() {
     let (sender, done) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let rounds = std::thread::spawn(move || {
         for n in 0..20000 {
             let gate = Arc::new(Semaphore::new(1));
             let script = Script::with_gate(Spends::RefreshToken, Some(gate));
@@ -200,6 +200,7 @@ fn a_runtime_with_a_stale_token_can_be_shut_down() {
             Err(_) => panic!("round {last} hangs"),
         }
     }
+    rounds.join().unwrap();
 }
 
 #[test]
@@ -265,8 +266,8 @@ fn a_flight_whose_runtime_went_away_wakes_the_driver() {
         settle().await;
         clock.advance(Duration::from_secs(90));
         settle().await;
-        other.shutdown_background();
-        std::thread::sleep(Duration::from_millis(100));
+        // What ran there is gone when its threads have ended, for which no runtime waits on one of its own.
+        std::thread::spawn(move || drop(other)).join().unwrap();
         gate.add_permits(10);
         clock.advance(Duration::from_secs(4));
         long().await;

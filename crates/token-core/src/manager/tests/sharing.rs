@@ -240,7 +240,7 @@ fn a_program_with_a_token_that_serves_does_not_wait_for_another_process() {
         let _hanging = hanging(&store, &clock, 1).await;
         let program = builder(&script, &clock).store(store.clone()).one_shot().build().unwrap();
         for _ in 0..3 {
-            let token = tokio::time::timeout(Duration::from_secs(10), program.token());
+            let token = tokio::time::timeout(Duration::from_secs(60), program.token());
             assert_eq!(token.await.expect("waits").unwrap().expose_secret(), "at-1");
         }
         assert_eq!(script.calls(), 0);
