@@ -16,6 +16,7 @@
 //! | [`CommitDelayed`](Event::CommitDelayed) | ERROR | `store failed to take new tokens, serving from memory` |
 //! | [`HolderOverdue`](Event::HolderOverdue) | WARN | `refresh of another process is overdue, waiting for it` |
 //! | [`TakenOver`](Event::TakenOver) | WARN | `refresh of a process that is gone taken over` |
+//! | [`Settling`](Event::Settling) | INFO | `store may have lost newer tokens, waiting for who has them` |
 //! | [`RecordRepaired`](Event::RecordRepaired) | ERROR | `store fell back or lost the record, repaired` |
 //! | [`RecordSetAside`](Event::RecordSetAside) | ERROR | `unreadable record set aside` |
 //! | [`AnswerDropped`](Event::AnswerDropped) | WARN | `late answer dropped` |
@@ -24,7 +25,7 @@
 //! [`warn_before`](crate::TokenManagerBuilder::warn_before) the end, then daily, and anew by each process that starts.
 
 use std::error::Error as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::broadcast;
 
@@ -94,6 +95,13 @@ pub enum Event {
     HolderOverdue,
     /// An intent of a process that went away was taken over.
     TakenOver,
+    /// A refresh waits, because the store may have lost newer tokens: whoever has them gets the time to bring them back before an older
+    /// refresh token is presented. So it is once for each seed that is taken over where a store may lose records, such as Redis,
+    /// and after each of its failovers and restarts.
+    Settling {
+        /// The longest that it waits.
+        at_most: Duration,
+    },
     /// The store showed less than this process had seen, and was repaired.
     RecordRepaired,
     /// A login replaced a record that could not be read. What was there is kept.
@@ -152,6 +160,13 @@ impl Event {
             }
             Self::TakenOver => {
                 tracing::warn!(grant, "refresh of a process that is gone taken over")
+            }
+            Self::Settling { at_most } => {
+                tracing::info!(
+                    grant,
+                    at_most = ?at_most,
+                    "store may have lost newer tokens, waiting for who has them"
+                );
             }
             Self::RecordRepaired => {
                 tracing::error!(grant, "store fell back or lost the record, repaired")
@@ -239,6 +254,6 @@ mod tests {
             assert!(found, "{row}");
             rows += 1;
         }
-        assert_eq!(rows, 15);
+        assert_eq!(rows, 16);
     }
 }

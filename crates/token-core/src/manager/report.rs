@@ -108,6 +108,7 @@ impl Inner {
                 Note::Adopted(version) => Event::Adopted { version },
                 Note::HolderOverdue => Event::HolderOverdue,
                 Note::TakenOver { .. } => Event::TakenOver,
+                Note::Settling(at_most) => Event::Settling { at_most },
                 Note::RecordRepaired => Event::RecordRepaired,
                 Note::CommitDelayed => Event::CommitDelayed { error: self.not_stored() },
                 Note::Sibling | Note::Superseded => Event::AnswerDropped,

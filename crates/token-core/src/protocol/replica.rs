@@ -41,6 +41,8 @@ pub(crate) enum Note {
     TakenOver {
         gone: bool,
     },
+    /// Nothing is presented for so long: the store may have lost newer tokens.
+    Settling(Duration),
     RecordRepaired,
     CommitDelayed,
     /// Another process presented the same refresh token and stored its answer first.
@@ -96,6 +98,8 @@ pub(super) struct Seen {
     pub(super) history: History,
     /// When it was first seen that the store had fallen back (monotonic).
     pub(super) unsettled_since: Option<Duration>,
+    /// The same, of the fall that was reported.
+    pub(super) told_since: Option<Duration>,
     /// When the holder of its attempt was found to be gone (monotonic).
     pub(super) holder_gone: Option<Duration>,
     /// When the store was last asked that (monotonic).
@@ -281,6 +285,7 @@ impl Replica {
             since: monotonic,
             history,
             unsettled_since: unsettled.then_some(monotonic),
+            told_since: None,
             holder_gone: None,
             holder_asked: None,
             overdue: false,

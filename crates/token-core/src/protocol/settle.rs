@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::guard::Guard;
 
 use super::action::{Action, Context};
-use super::replica::{History, Replica, Seen};
+use super::replica::{History, Note, Replica, Seen};
 
 impl Replica {
     /// What is done before a refresh token of this record may be presented, or a seed taken over, if anything.
@@ -22,6 +22,12 @@ impl Replica {
             return Some(self.look());
         }
         let at_most = self.unsettled_for(seen, ctx.now)?;
+        if let Some(Some(seen)) = &mut self.seen
+            && seen.told_since != seen.unsettled_since
+        {
+            seen.told_since = seen.unsettled_since;
+            self.notes.push(Note::Settling(at_most));
+        }
         Some(self.watch(seen.stamp, at_most))
     }
 

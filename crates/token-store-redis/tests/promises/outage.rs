@@ -42,6 +42,7 @@ async fn a_restart_that_loses_nothing_is_no_alarm() {
     let mut told = follower.events();
     server.restart();
     refresh(&follower).await;
+    event(&mut told, |event| matches!(event, Event::Settling { .. })).await;
     let said = |event: &Event| matches!(event, Event::RecordRepaired | Event::Refreshed { .. });
     let said = event(&mut told, said).await;
     assert!(matches!(said, Event::Refreshed { .. }), "{said:?}");

@@ -169,7 +169,7 @@ impl World {
         let ctx = Context { now: process.clock.at(now), fresh, spends: &spends };
         let acquiring = process.replica.is_acquiring();
         let action = process.replica.step(event, &ctx);
-        self.reached.after(&self.processes[n].replica, acquiring, &action);
+        self.reached.after(&self.processes[n].replica, acquiring);
         self.note(|world| {
             format!("p{n} sees {}: {}", shown.unwrap_or_default(), world.shown(&action))
         });

@@ -7,7 +7,7 @@ use super::losses::Window;
 use super::server::Grace;
 use super::world::World;
 use crate::protocol::Failure;
-use crate::protocol::action::{Action, Event, Swapped};
+use crate::protocol::action::{Event, Swapped};
 use crate::protocol::flight::At;
 use crate::protocol::replica::{Fate, Note, Replica};
 use crate::record::State;
@@ -42,6 +42,7 @@ impl Reached {
         self.sight(match note {
             Note::SeedTaken(_) => "seed taken",
             Note::HolderOverdue | Note::TakenOver { .. } | Note::Adopted(_) => return,
+            Note::Settling(_) => "waited for the store to settle",
             Note::RecordRepaired => "record repaired",
             Note::CommitDelayed => "commit delayed",
             Note::Sibling => "sibling",
@@ -77,26 +78,18 @@ impl Reached {
     }
 
     /// What a step led to.
-    pub(super) fn after(&mut self, replica: &Replica, acquiring: bool, action: &Action) {
-        let seen = replica.seen.as_ref().and_then(Option::as_ref);
-        match (action, replica.phase.as_ref().map(|phase| &phase.at)) {
-            (Action::Watch { .. }, _)
-                if seen.is_some_and(|seen| seen.unsettled_since.is_some()) =>
-            {
-                self.sight("waited for the store to settle");
-            }
-            (_, Some(At::Closing { failure: Failure::NotDurable, .. })) if acquiring => {
+    pub(super) fn after(&mut self, replica: &Replica, acquiring: bool) {
+        match replica.phase.as_ref().map(|phase| &phase.at) {
+            Some(At::Closing { failure: Failure::NotDurable, .. }) if acquiring => {
                 self.sight("intent undone: not durable");
             }
-            (_, Some(At::Closing { failure: Failure::Late { .. }, .. })) if acquiring => {
+            Some(At::Closing { failure: Failure::Late { .. }, .. }) if acquiring => {
                 self.sight("intent undone: late");
             }
-            (_, Some(At::Preparing { note: None, pending }))
-                if acquiring && pending.record.settling =>
-            {
+            Some(At::Preparing { note: None, pending }) if acquiring && pending.record.settling => {
                 self.sight("intent undone: store fell back");
             }
-            (_, Some(At::Closing { failure: Failure::Refresh(_), pending }))
+            Some(At::Closing { failure: Failure::Refresh(_), pending })
                 if pending.record.state == State::Idle =>
             {
                 self.sight("intent undone: not spent");

@@ -28,6 +28,20 @@ pub(crate) fn a_record_from_before_the_fall_is_presented_only_after_the_barrier(
     assert!(!process.waited().is_zero());
 }
 
+/// However often it looks meanwhile.
+#[test]
+fn each_fall_that_is_waited_for_is_told_once() {
+    let mut process = process();
+    let barrier = process.replica.policy.settle_barrier();
+    process.replica.take_notes();
+    for _ in 0..2 {
+        process.fell_after = stamp(&process);
+        process.look();
+        process.refresh().unwrap();
+        assert_eq!(process.replica.take_notes(), [Note::Settling(barrier)]);
+    }
+}
+
 #[test]
 fn a_fall_between_the_look_and_the_intent_is_noticed_before_anything_is_sent() {
     let mut process = process();
