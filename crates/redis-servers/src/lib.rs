@@ -264,13 +264,12 @@ pub fn free_port() -> u16 {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     // Far from those of other processes.
     let mine = std::process::id().wrapping_mul(97);
-    loop {
+    let next = || {
         let port = FIRST + mine.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS;
-        let port = u16::try_from(port).expect("they are fewer than 65,536");
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
+        u16::try_from(port).expect("they are fewer than 65,536")
+    };
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (0..PORTS).map(|_| next()).find(is_free).expect("a port is free")
 }
 
 fn command(words: &[&str]) -> redis::Cmd {
